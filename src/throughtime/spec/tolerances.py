@@ -1,0 +1,29 @@
+"""The one table of tolerances: how close two computations of the same numbers must be, by dtype.
+
+A test names a row; no test brings a number of its own. `central` is for hand-derived gradients against central
+differences in float64, whose own error is about step² + eps / step.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """Largest allowed |a − b| is atol + rtol * |b|."""
+
+    rtol: float
+    atol: float
+
+
+OUTPUT: Final[dict[str, Tolerance]] = {
+    "float32": Tolerance(rtol=2e-6, atol=2e-6),
+    "float64": Tolerance(rtol=1e-12, atol=1e-12),
+}
+GRADIENT: Final[dict[str, Tolerance]] = {
+    "float32": Tolerance(rtol=2e-5, atol=2e-5),
+    "float64": Tolerance(rtol=1e-11, atol=1e-12),
+}
+CENTRAL: Final = Tolerance(rtol=1e-7, atol=1e-8)
+PROBABILITY: Final = Tolerance(rtol=0.0, atol=1e-5)
+"""Prediction from a model directory against the trainer's own probabilities."""
