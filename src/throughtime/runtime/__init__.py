@@ -1,0 +1,4 @@
+"""Use of a trained model with NumPy alone: the model directory, encoding, recurrent layers, prediction, scores.
+
+Imports no training library: torch, Lightning, pyarrow and pydantic need not be installed.
+"""

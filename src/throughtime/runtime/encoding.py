@@ -1,0 +1,101 @@
+"""Text to token ids: one code for the corpus of a training run and for a prediction, so that they cannot differ."""
+
+from collections.abc import Iterator, Sequence
+from typing import Final, TypeAlias, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from throughtime.spec.errors import ModelError, OptionError
+from throughtime.spec.model import Cut, PreprocessingConfig
+
+TokenIds: TypeAlias = NDArray[np.int32]
+
+_CHARACTERS_AT_ONCE: Final = 1 << 20
+"""Texts handed to the tokenizer together: enough for all cores, small beside everything else in memory."""
+
+
+class TextEncoder:
+    """A tokenizer and the cut: texts → token ids.
+
+    A text is data, never markup: "[PAD]" or "[UNK]" in it is tokenised like any other characters.
+
+    Args:
+        tokenizer_json: content of tokenizer.json (Hugging Face tokenizers).
+        preprocessing: how many tokens of a long text are kept, and which.
+    Raises:
+        ModelError: tokenizer_json is not a tokenizer that the installed tokenizers library can read.
+        OptionError: max_tokens below 1, or a cut that does not exist.
+    """
+
+    def __init__(self, tokenizer_json: str, preprocessing: PreprocessingConfig) -> None:
+        if preprocessing.max_tokens < 1:
+            raise OptionError(f"max_tokens must be at least 1, but is {preprocessing.max_tokens}")
+        if preprocessing.cut not in get_args(Cut):
+            raise OptionError(f"cut must be one of {', '.join(get_args(Cut))}, but is {preprocessing.cut!r}")
+        try:
+            tokenizer = Tokenizer.from_str(tokenizer_json)
+        except Exception as error:  # the library raises plain Exception, whatever is wrong
+            reason = " ".join(str(error).split())
+            raise ModelError(
+                f"tokenizer.json cannot be read ({reason}): restore it, or upgrade tokenizers to the version that wrote it"
+            ) from error
+        tokenizer.no_padding()
+        tokenizer.no_truncation()
+        tokenizer.encode_special_tokens = True
+        self._tokenizer = tokenizer
+        self._preprocessing = preprocessing
+
+    @property
+    def vocabulary_size(self) -> int:
+        """Number of tokens, the special ones included: every id is below it."""
+        return int(self._tokenizer.get_vocab_size(with_added_tokens=True))
+
+    def tokens(self, ids: Sequence[int] | TokenIds) -> list[str]:
+        """The tokens of these ids, as the vocabulary spells them."""
+        return [str(self._tokenizer.id_to_token(int(token))) for token in ids]
+
+    def encode(self, texts: Sequence[str]) -> list[TokenIds]:
+        """Token ids of each text, (at most max_tokens,) int32; length 0 where a text has no token.
+
+        Lone surrogates, which are no characters and which no tokenizer takes, are read as U+FFFD.
+        """
+        encoded: list[TokenIds] = []
+        for portion in _portions(texts):
+            encodings = self._tokenizer.encode_batch_fast(portion, add_special_tokens=False)
+            encoded.extend(self._cut(np.array(encoding.ids, dtype=np.int32)) for encoding in encodings)
+        return encoded
+
+    def _cut(self, ids: TokenIds) -> TokenIds:
+        keep, cut = self._preprocessing.max_tokens, self._preprocessing.cut
+        if len(ids) <= keep:
+            return ids
+        if cut == "head":
+            return ids[:keep].copy()
+        if cut == "tail":
+            return ids[-keep:].copy()
+        head = keep // 2
+        return np.concatenate([ids[:head], ids[head - keep :]])
+
+
+def _portions(texts: Sequence[str]) -> Iterator[list[str]]:
+    portion: list[str] = []
+    characters = 0
+    for text in texts:
+        portion.append(_well_formed(text))
+        characters += len(text)
+        if characters >= _CHARACTERS_AT_ONCE:
+            yield portion
+            portion, characters = [], 0
+    if portion:
+        yield portion
+
+
+def _well_formed(text: str) -> str:
+    """The text with surrogate pairs joined and lone surrogates replaced, so that it can be written as UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text
