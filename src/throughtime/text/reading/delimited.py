@@ -1,0 +1,190 @@
+"""CSV and TSV: a header that names the columns, then one record a row, quoted as in RFC 4180."""
+
+import csv
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import Final, Literal, TypeAlias
+
+from throughtime.spec.errors import DataError
+from throughtime.spec.model import LabelKind
+from throughtime.text.reading.columns import choose
+from throughtime.text.reading.files import MAX_TEXT, digest, refusing, require_file, shown, text_lines
+from throughtime.text.reading.labels import kind_of_strings, label_text
+from throughtime.text.reading.source import Columns
+from throughtime.text.reading.table import Row, TableSource
+
+_Quoting: TypeAlias = Literal[0, 3]
+"""csv.QUOTE_MINIMAL or csv.QUOTE_NONE."""
+_PEEK_LINES: Final = 2000
+"""Lines of a TSV file that decide whether its quotes are quotes."""
+
+
+class DelimitedSource(TableSource):
+    """A .csv file (comma; semicolon or tab where the header has no comma) or a .tsv file.
+
+    Quotes in TSV files are ordinary characters in some, as in CSV in others: those of the first lines decide.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        columns: Columns,
+        *,
+        labelled: bool,
+        tabs: bool,
+        name: str | None = None,
+        only: tuple[str, str] | None = None,
+        renamed: Mapping[str, str] | None = None,
+    ) -> None:
+        """Opens `path` and reads its header.
+
+        Args:
+            path: the file.
+            columns: what the user named.
+            labelled: whether a label column is needed.
+            tabs: whether this is a TSV file.
+            name: what messages call it, instead of its path.
+            only: (column, value): rows with another value in this column are passed over.
+            renamed: labels that get another name.
+
+        Raises:
+            DataError: the file is missing or empty, its header cannot be read, or the columns are not there.
+        """
+        name = name or str(path)
+        require_file(path, name)
+        self._path = path
+        self._delimiter = "\t"
+        self._quoting: _Quoting = csv.QUOTE_MINIMAL
+        self._only = only
+        self._renamed = dict(renamed or {})
+        self.name = name
+        if tabs:
+            self._quoting = self._tsv_quoting()
+        else:
+            self._delimiter = self._csv_delimiter()
+        self._header = self._read_header()
+        candidates = [column for column in self._header if column != (only[0] if only else None)]
+        self._columns = choose(columns, candidates, candidates, name, labelled=labelled)
+        super().__init__(name, labelled=self._columns.label is not None, grouped=self._columns.group is not None)
+
+    def fingerprint(self) -> str:
+        """See Source."""
+        facts = (
+            "delimited",
+            1,
+            self._delimiter,
+            self._quoting,
+            self._columns,
+            self._only,
+            sorted(self._renamed.items()),
+        )
+        return digest(self._path, self.name, facts)
+
+    def _kind(self, labels: set[str]) -> LabelKind:
+        return kind_of_strings(labels, self.name)
+
+    def _csv_delimiter(self) -> str:
+        with refusing(self.name), self._path.open("rb") as file:
+            header = next((line for line in text_lines(file, self.name) if line.strip()), "")
+        return next((mark for mark in ",;\t" if mark in header), ",")
+
+    def _tsv_quoting(self) -> _Quoting:
+        """QUOTE_NONE where the first lines cannot be read with quotes but can without."""
+        with refusing(self.name), self._path.open("rb") as file:
+            lines = [line for line in islice(text_lines(file, self.name), _PEEK_LINES) if line.strip()]
+
+        def plain(quoting: _Quoting) -> bool:
+            try:
+                widths = {len(record) for record in csv.reader(lines, delimiter="\t", quoting=quoting, strict=True)}
+            except csv.Error:
+                return False
+            return len(widths) == 1
+
+        return csv.QUOTE_NONE if not plain(csv.QUOTE_MINIMAL) and plain(csv.QUOTE_NONE) else csv.QUOTE_MINIMAL
+
+    def _read_header(self) -> list[str]:
+        for _, record in self._records():
+            return [column.strip() for column in record]
+        raise DataError(f"{self.name}: no header; the first line must name the columns")
+
+    def _records(self) -> Iterator[tuple[int, list[str]]]:
+        """Each record with the line on which it starts; blank lines are passed over."""
+        if csv.field_size_limit() < MAX_TEXT:
+            csv.field_size_limit(MAX_TEXT)
+        with refusing(self.name), self._path.open("rb") as file:
+            reader = csv.reader(
+                text_lines(file, self.name), delimiter=self._delimiter, quoting=self._quoting, strict=True
+            )
+            while True:
+                start = reader.line_num + 1
+                try:
+                    record = next(reader)
+                except StopIteration:
+                    return
+                except csv.Error as error:
+                    raise self._malformed(str(error), start, reader.line_num) from None
+                if record:
+                    yield start, record
+
+    def _read(self) -> Iterator[Row]:
+        chosen, name = self._columns, self.name
+        width = len(self._header)
+        text_at = self._header.index(chosen.text)
+        label_at = self._header.index(chosen.label) if chosen.label is not None else -1
+        group_at = self._header.index(chosen.group) if chosen.group is not None else -1
+        only_at, only_value = (self._header.index(self._only[0]), self._only[1]) if self._only else (-1, "")
+        records = self._records()
+        next(records)
+        for line, record in records:
+            if len(record) != width:
+                if len(record) == 1 and not record[0].strip():
+                    continue
+                raise self._wrong_width(len(record), line)
+            if only_at >= 0 and record[only_at] != only_value:
+                continue
+            label = group = ""
+            if chosen.label is not None:
+                label = record[label_at].strip()
+                if not label:
+                    label_text("", f"{name}, line {line}", chosen.label)
+                label = self._renamed.get(label, label)
+            if chosen.group is not None:
+                group = record[group_at].strip()
+                if not group:
+                    raise DataError(
+                        f"{name}, line {line}: no group in column '{shown(chosen.group)}'; fill it in, "
+                        "or leave out --group-column"
+                    )
+            yield Row(record[text_at], label, group, line)
+
+    def _wrong_width(self, found: int, line: int) -> DataError:
+        mark = {",": "a comma", ";": "a semicolon", "\t": "a tab"}[self._delimiter]
+        fault = "too many" if found > len(self._header) else "too few"
+        remedy = (
+            f"put a text that contains {mark} between double quotes"
+            if found > len(self._header)
+            else "fill in the missing fields, or put a text that goes over several lines between double quotes"
+        )
+        if self._quoting == csv.QUOTE_NONE:
+            remedy = "replace tabs and line ends inside a text by spaces"
+        return DataError(
+            f"{self.name}, line {line}: {fault} fields, {found} where the header has {len(self._header)}; {remedy}"
+        )
+
+    def _malformed(self, reason: str, start: int, line: int) -> DataError:
+        if "unexpected end" in reason or "field larger" in reason:
+            return DataError(
+                f"{self.name}, line {start}: a double quote in the row that starts here is never closed; "
+                f"close it, and double the quotes inside a quoted text (no text may exceed {MAX_TEXT:,} characters)"
+            )
+        if "new-line character" in reason:
+            return DataError(
+                f"{self.name}, line {line}: a carriage return inside a field without quotes; "
+                "put the field between double quotes, or save the file with line feeds as line ends"
+            )
+        row = f" (row from line {start})" if start != line else ""
+        return DataError(
+            f"{self.name}, line {line}{row}: text after a closing double quote ({reason}); "
+            'write a quote inside a quoted text twice, as in "a ""quoted"" word"'
+        )

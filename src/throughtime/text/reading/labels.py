@@ -1,0 +1,81 @@
+"""Labels as strings, what they were, and when they cannot be classes."""
+
+import re
+from collections.abc import Collection
+from typing import Final
+
+from throughtime.spec.errors import DataError
+from throughtime.spec.model import LabelKind
+from throughtime.text.reading.files import shown
+
+MAX_CLASSES: Final = 1000
+"""More different labels than this are taken for something else than classes."""
+MANY_CLASSES: Final = 100
+"""From here on, labels that differ in more than half of the rows are taken for something else than classes."""
+
+_INTEGER: Final = re.compile(r"-?(0|[1-9][0-9]*)", re.ASCII)
+_NUMBER: Final = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[-+]?[0-9]+)?", re.ASCII | re.IGNORECASE)
+_REMEDY: Final = "name a column that holds classes with --label-column"
+
+
+def label_text(value: object, where: str, column: str) -> tuple[str, LabelKind]:
+    """The label as a string, without surrounding white space, and what it was: True → ("True", "bool").
+
+    Whole floats are classes too, for pandas makes them of integers beside missing values: 1.0 → ("1.0", "float").
+
+    Raises:
+        DataError: no label, a fraction (a regression target), or something that is no plain value.
+    """
+    if isinstance(value, str) and (label := value.strip()):
+        return label, "str"
+    if isinstance(value, bool):
+        return str(value), "bool"
+    if isinstance(value, int):
+        return str(value), "int"
+    if isinstance(value, float) and value == value:
+        if value.is_integer():
+            return str(value), "float"
+        raise _not_classes(f"{where}: label {value} in column '{shown(column)}' is a fraction")
+    if value is None or isinstance(value, str | float):
+        raise DataError(
+            f"{where}: no label in column '{shown(column)}'; label this row or remove it, "
+            "or name another column with --label-column"
+        )
+    raise DataError(
+        f"{where}: the label in column '{shown(column)}' is a {type(value).__name__} ({shown(value)}), "
+        f"not a string, whole number or boolean; {_REMEDY}"
+    )
+
+
+def kind_of_strings(labels: Collection[str], where: str) -> LabelKind:
+    """What labels of a CSV or TSV file were before they were written: "int", "bool", "float" where all read as one.
+
+    Raises:
+        DataError: all are numbers and some are fractions.
+    """
+    if all(_INTEGER.fullmatch(label) for label in labels) and "-0" not in labels:
+        return "int"
+    if all(label in ("True", "False") for label in labels):
+        return "bool"
+    if all(_NUMBER.fullmatch(label) for label in labels):
+        fraction = next((label for label in sorted(labels) if not float(label).is_integer()), None)
+        if fraction is not None:
+            raise _not_classes(f"{where}: the labels are numbers with fractions ({shown(fraction)})")
+        # "1.0" and str(float("1.0")) are the same class; "1." or "1e0" would not come back as they were.
+        return "float" if all(str(float(label)) == label for label in labels) else "str"
+    return "str"
+
+
+def require_classes(distinct: Collection[str], rows: int, where: str, *, complete: bool) -> None:
+    """Refuses labels of which there are too many for classes. `complete`: all rows were seen.
+
+    Raises:
+        DataError: more than MAX_CLASSES different ones, or more than MANY_CLASSES and than half as many as rows.
+    """
+    if len(distinct) > MAX_CLASSES or (complete and len(distinct) > max(MANY_CLASSES, rows / 2)):
+        example = shown(min(distinct))
+        raise _not_classes(f"{where}: {len(distinct):,} different labels in {rows:,} rows (one is '{example}')")
+
+
+def _not_classes(finding: str) -> DataError:
+    return DataError(f"{finding}; this looks like a regression target or the wrong column: {_REMEDY}")

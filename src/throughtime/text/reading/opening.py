@@ -1,0 +1,55 @@
+"""From what the user gave as DATA to a source."""
+
+from pathlib import Path
+
+from throughtime.spec.errors import DataError
+from throughtime.text.reading.delimited import DelimitedSource
+from throughtime.text.reading.files import require_file
+from throughtime.text.reading.folder import FolderSource
+from throughtime.text.reading.imdb import ImdbArchive, open_imdb
+from throughtime.text.reading.json_lines import JsonLinesSource
+from throughtime.text.reading.source import GUESSED, Columns, Source
+
+
+def open_source(
+    data: str,
+    columns: Columns = GUESSED,
+    *,
+    labelled: bool = True,
+    download: bool = False,
+) -> Source:
+    """Opens labelled texts.
+
+    Args:
+        data: a folder with a folder a class (`aclImdb/`, `aclImdb/test` and the like are recognised, unsup is never a
+            class); a .csv, .tsv, .jsonl, .ndjson or .parquet file; the official archive aclImdb_v1.tar.gz; or `imdb`,
+            the data set (see `throughtime.text.reading.imdb`). A file or folder called imdb is given as ./imdb.
+        columns: columns to use; text and label are guessed where that is plain.
+        labelled: whether labels are needed. If not, only a label column that was named is read.
+        download: whether `imdb` may be fetched from the network where it is not on this machine.
+
+    Raises:
+        DataError: nothing there, a format that is not known, or columns that are not there.
+    """
+    if data == "imdb":
+        return open_imdb(columns, labelled=labelled, download=download)
+    path = Path(data)
+    if path.is_dir():
+        return FolderSource(path, columns, labelled=labelled)
+    require_file(path, data)
+    suffix = path.suffix.lower()
+    if suffix in (".csv", ".tsv"):
+        return DelimitedSource(path, columns, labelled=labelled, tabs=suffix == ".tsv")
+    if suffix in (".jsonl", ".ndjson"):
+        return JsonLinesSource(path, columns, labelled=labelled)
+    if suffix == ".parquet":
+        # Its library takes a while to load and is not installed everywhere.
+        from throughtime.text.reading.parquet import ParquetSource
+
+        return ParquetSource(path, columns, labelled=labelled)
+    if path.name.lower().endswith((".tar.gz", ".tgz")):
+        return ImdbArchive(path, columns, labelled=labelled)
+    raise DataError(
+        f"{data}: a format that is not known ('{path.suffix}'); give a folder with a folder a class, or a .csv, .tsv, "
+        ".jsonl or .parquet file (if it is one of them, rename it)"
+    )
