@@ -39,7 +39,7 @@ class TextEncoder:
         except Exception as error:  # the library raises plain Exception, whatever is wrong
             reason = " ".join(str(error).split())
             raise ModelError(
-                f"tokenizer.json cannot be read ({reason}): restore it, or upgrade tokenizers to the version that wrote it"
+                f"tokenizer.json cannot be read ({reason}): restore it, or upgrade the package tokenizers"
             ) from error
         tokenizer.no_padding()
         tokenizer.no_truncation()

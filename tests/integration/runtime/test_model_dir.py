@@ -1,0 +1,340 @@
+"""The model directory on disk: what is written is read back, and nothing damaged is ever read as a model."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import save
+
+from throughtime.runtime.config_json import FileFacts, dump_config, load_config
+from throughtime.runtime.model_dir import check_target, read_model_directory, write_model_directory
+from throughtime.spec.errors import ModelError, OutputError, ShapeError, ThroughtimeError
+
+FILES = ("config.json", "history.jsonl", "metrics.json", "model.safetensors", "tokenizer.json", "README.md")
+CHECKED = FILES[:-1]
+
+
+def refused(path: Path) -> str:
+    with pytest.raises(ModelError) as caught:
+        read_model_directory(path)
+    message = str(caught.value)
+    assert str(path) in message
+    assert "\n" not in message
+    return message
+
+
+def names(path: Path) -> list[str]:
+    return sorted(entry.name for entry in path.iterdir())
+
+
+def rewrite_config(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    """A config.json whose content is changed and whose checksum is right."""
+    content = json.loads((path / "config.json").read_bytes())
+    del content["checksum"]
+    change(content)
+    content["checksum"] = "0" * 64
+    data = (json.dumps(content, indent=2) + "\n").encode()
+    start = len(data) - 64 - len(b'"\n}\n')
+    checksum = FileFacts.of(data[:start]).sha256.encode()
+    (path / "config.json").write_bytes(data[:start] + checksum + data[start + 64 :])
+
+
+def test_what_is_written_is_read_back(tmp_path: Path, write_model: Any, tokenizer_json: str) -> None:
+    config, tensors = write_model(tmp_path / "deep" / "model", ("neg", "pos", "ünï 好"))
+    model = read_model_directory(tmp_path / "deep" / "model")
+    assert model.config == config
+    assert model.tokenizer_json == tokenizer_json
+    assert model.metrics == {"validation": {"accuracy": 0.5}}
+    assert [row["epoch"] for row in model.history] == [1, 2]
+    assert model.tensors.keys() == tensors.keys()
+    for name, array in tensors.items():
+        assert model.tensors[name].dtype == np.float32
+        np.testing.assert_array_equal(model.tensors[name], array.astype(np.float32))
+    assert names(tmp_path / "deep" / "model") == sorted(FILES)
+
+
+def test_equal_models_give_equal_bytes_and_a_copy_is_a_model(tmp_path: Path, write_model: Any) -> None:
+    write_model(tmp_path / "one")
+    write_model(tmp_path / "two")
+    for name in FILES:
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+    shutil.move(tmp_path / "one", tmp_path / "moved")
+    read_model_directory(tmp_path / "moved")
+
+
+def test_tensors_of_any_memory_layout_are_stored_alike(tmp_path: Path, write_model: Any, tokenizer_json: str) -> None:
+    config, tensors = write_model(tmp_path / "one")
+    strided = {name: np.asfortranarray(array) for name, array in reversed(tensors.items())}
+    write_model_directory(tmp_path / "two", config, strided, tokenizer_json, {}, [], "")
+    assert (tmp_path / "one/model.safetensors").read_bytes() == (tmp_path / "two/model.safetensors").read_bytes()
+
+
+def test_every_flipped_bit_is_seen(model_path: Path) -> None:
+    """Every byte of the small files, 400 bytes of the two larger ones."""
+    rng = np.random.default_rng(0)
+    for name in CHECKED:
+        good = (model_path / name).read_bytes()
+        few = name in ("model.safetensors", "tokenizer.json")
+        for position in rng.choice(len(good), 400, replace=False) if few else range(len(good)):
+            bad = bytearray(good)
+            bad[position] ^= 1 << int(rng.integers(8))
+            (model_path / name).write_bytes(bad)
+            with pytest.raises(ModelError, match=name.replace(".", r"\.")):
+                read_model_directory(model_path)
+        (model_path / name).write_bytes(good)
+    read_model_directory(model_path)
+
+
+@pytest.mark.parametrize("name", CHECKED)
+def test_truncated_extended_empty_and_missing_files_are_seen(model_path: Path, name: str) -> None:
+    good = (model_path / name).read_bytes()
+    for bad in (good[:-1], good[: len(good) // 2], b"", good + b"\n", good + good):
+        (model_path / name).write_bytes(bad)
+        message = refused(model_path)
+        assert name in message
+        assert "train again" in message
+    (model_path / name).unlink()
+    assert f"{name} is missing: restore it from a copy, or train again" in refused(model_path)
+
+
+def test_the_card_may_be_edited_or_removed(model_path: Path) -> None:
+    (model_path / "README.md").write_text("mine")
+    read_model_directory(model_path)
+    (model_path / "README.md").unlink()
+    read_model_directory(model_path)
+
+
+def test_a_config_edited_by_hand_says_so(model_path: Path) -> None:
+    config = model_path / "config.json"
+    config.write_text(config.read_text().replace('"neg"', '"bad"'))
+    assert "config.json was edited or damaged (its checksum does not fit): restore it" in refused(model_path)
+
+
+@pytest.mark.parametrize("fits", [True, False])
+def test_a_newer_schema_asks_for_an_upgrade(model_path: Path, fits: bool) -> None:
+    if fits:
+        rewrite_config(model_path, lambda content: content.update(schema_version=2, novelty=[1]))
+    else:
+        text = (model_path / "config.json").read_text()
+        (model_path / "config.json").write_text(text.replace('"schema_version": 1', '"schema_version": 2'))
+    message = refused(model_path)
+    assert "schema version 2, but this throughtime reads up to 1" in message
+    assert "pip install --upgrade throughtime" in message
+    assert ("damaged" in message) != fits
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (lambda c: c.update(extra=1), "unknown field extra"),
+        (lambda c: c["encoder"].update(extra=1), "unknown field encoder.extra"),
+        (lambda c: c["files"]["tokenizer.json"].update(extra=1), "unknown field files.tokenizer.json.extra"),
+        (lambda c: c.pop("labels"), "lacks the field labels"),
+        (lambda c: c["head"].pop("pooling"), "lacks the field head.pooling"),
+        (lambda c: c["files"].pop("tokenizer.json"), "no checksum of tokenizer.json"),
+        (lambda c: c["files"].update({"x.bin": {"bytes": 1, "sha256": ""}}), "lists x.bin"),
+        (lambda c: c.update(labels="neg"), "field labels must be list, but is 'neg'"),
+        (lambda c: c.update(labels=["neg", 1]), "field labels must be str, but is 1"),
+        (lambda c: c["encoder"].update(bidirectional=1), "field encoder.bidirectional must be bool, but is 1"),
+        (lambda c: c["encoder"].update(hidden_size=[3, True]), "field encoder.hidden_size must be int, but is True"),
+        (lambda c: c.update(schema_version=0), "schema version 0, which does not exist"),
+        (lambda c: c.update(schema_version="1"), "field schema_version must be int, but is '1'"),
+        (lambda c: c["encoder"].update(cell="TCN"), "encoder.cell must be one of RNN, GRU, LSTM, but is 'TCN'"),
+        (lambda c: c["encoder"].update(hidden_size=[]), "hidden_size must hold one size"),
+        (lambda c: c["encoder"].update(segment=0), "encoder.segment must be at least 1, but is 0"),
+        (lambda c: c["head"].update(pooling="last"), "choose another pooling, or no segment"),
+        (lambda c: c.update(prior=[0.5, 0.6]), "prior must be shares that sum to 1"),
+        (lambda c: c.update(prior=[float("nan"), 1]), "prior must be shares that sum to 1"),
+        (lambda c: c.update(prior=[1]), "one share a label: 1 != 2"),
+        (lambda c: c.update(labels=["neg", "neg"]), "at least two different names"),
+        (lambda c: c["head"].update(num_classes=3), "3 != 2"),
+        (lambda c: c["preprocessing"].update(max_tokens=0), "preprocessing.max_tokens must be at least 1"),
+        (lambda c: c["preprocessing"].update(cut="middle"), "preprocessing.cut must be one of head, tail, head+tail"),
+        (lambda c: c["encoder"].update(hidden_size=[5]), "recurrent.weight_ih_l0 has shape (12, 4), expected (20, 4)"),
+        (lambda c: c["encoder"].update(hidden_size=[3, 3]), "tensor recurrent.weight_ih_l1 is missing"),
+        (lambda c: c["encoder"].update(bidirectional=False), "is none of this model's"),
+    ],
+)
+def test_a_config_that_says_other_things_is_refused(
+    model_path: Path, change: Callable[[dict[str, Any]], None], complaint: str
+) -> None:
+    rewrite_config(model_path, change)
+    assert complaint in refused(model_path)
+
+
+@pytest.mark.parametrize("content", [b"[]", b"1", b"null", b'"x"', b"[" * 100_000, b"\xff\xfe"])
+def test_a_config_that_is_no_object_is_refused(model_path: Path, content: bytes) -> None:
+    (model_path / "config.json").write_bytes(content)
+    assert "config.json is damaged" in refused(model_path)
+
+
+def test_places_without_a_model_say_what_to_give(tmp_path: Path) -> None:
+    assert "does not exist: give the folder that `throughtime train" in refused(tmp_path / "nowhere")
+    assert "holds no model" in refused(tmp_path)
+    (tmp_path / "file").write_text("x")
+    assert "is a file, not a model directory" in refused(tmp_path / "file")
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (lambda t: t.pop("head.output.bias"), "tensor head.output.bias is missing"),
+        (lambda t: t.update(extra=np.zeros(1, np.float32)), "tensor extra is none of this model's"),
+        (lambda t: t.update({"head.output.bias": np.zeros(3, np.float32)}), r"has shape \(3,\), expected \(2,\)"),
+        (lambda t: t.update({"head.output.bias": np.zeros(2)}), "is float64, expected float32 or float16"),
+        (lambda t: t["head.output.bias"].__setitem__(0, np.nan), "a value that is not finite"),
+    ],
+)
+def test_tensors_that_do_not_fit_are_not_written(
+    tmp_path: Path, write_model: Any, tokenizer_json: str, change: Callable[[dict[str, Any]], None], complaint: str
+) -> None:
+    config, tensors = write_model(tmp_path / "good")
+    change(tensors)
+    with pytest.raises(ShapeError, match=complaint):
+        write_model_directory(tmp_path / "bad", config, tensors, tokenizer_json, {}, [], "")
+    assert not (tmp_path / "bad").exists()
+
+
+def test_tensors_that_are_not_finite_are_not_read(tmp_path: Path, write_model: Any) -> None:
+    """A file that is whole but whose content is useless: its checksums are right."""
+    config, tensors = write_model(tmp_path / "model")
+    tensors["head.output.bias"][0] = np.inf
+    data = save(tensors)
+    _, facts = load_config((tmp_path / "model/config.json").read_bytes())
+    (tmp_path / "model/model.safetensors").write_bytes(data)
+    facts["model.safetensors"] = FileFacts.of(data)
+    (tmp_path / "model/config.json").write_bytes(dump_config(config, facts))
+    assert "head.output.bias holds a value that is not finite" in refused(tmp_path / "model")
+
+
+def test_numbers_that_json_lacks_become_null(tmp_path: Path, write_model: Any, tokenizer_json: str) -> None:
+    config, tensors = write_model(tmp_path / "one")
+    metrics = {"loss": float("nan"), "count": np.int64(3), "curve": np.array([0.5, np.inf], np.float32)}
+    write_model_directory(tmp_path / "two", config, tensors, tokenizer_json, metrics, [metrics], "")
+    model = read_model_directory(tmp_path / "two")
+    assert model.metrics == {"loss": None, "count": 3, "curve": [0.5, None]}
+    assert model.history == [model.metrics]
+
+
+def test_a_model_is_replaced_only_with_force(model_path: Path, write_model: Any) -> None:
+    before = {name: (model_path / name).read_bytes() for name in FILES}
+    (model_path / ".training").mkdir()
+    with pytest.raises(OutputError, match="holds a model already: choose another folder, or replace it with --force"):
+        write_model(model_path, seed=1)
+    assert {name: (model_path / name).read_bytes() for name in FILES} == before
+    write_model(model_path, seed=1, force=True)
+    assert read_model_directory(model_path).config.training == {"seed": 1}
+    assert names(model_path) == sorted([*FILES, ".training"])
+
+
+def test_scratch_files_of_training_stay_or_go_as_asked(tmp_path: Path, write_model: Any, tokenizer_json: str) -> None:
+    config, tensors = write_model(tmp_path / "other")
+    scratch = tmp_path / "model/.training/deep"
+    scratch.mkdir(parents=True)
+    check_target(tmp_path / "model")
+    write_model_directory(tmp_path / "model", config, tensors, tokenizer_json, {}, [], "")
+    assert scratch.is_dir()
+    write_model_directory(
+        tmp_path / "model", config, tensors, tokenizer_json, {}, [], "", force=True, keep_scratch=False
+    )
+    assert not scratch.parent.exists()
+    read_model_directory(tmp_path / "model")
+
+
+def test_a_file_of_someone_else_is_not_overwritten(tmp_path: Path, write_model: Any) -> None:
+    (tmp_path / "README.md").write_text("mine")
+    with pytest.raises(OutputError, match=r"holds a README\.md already"):
+        write_model(tmp_path)
+    assert names(tmp_path) == ["README.md"]
+    with pytest.raises(OutputError, match="it is a file"):
+        write_model(tmp_path / "README.md")
+    with pytest.raises(OutputError, match="a part of the path is a file"):
+        write_model(tmp_path / "README.md" / "model")
+
+
+class Killed(BaseException):
+    """Stands for the end of the process: no handler of the program sees it do anything but fly past."""
+
+
+@pytest.mark.parametrize("existing", [True, False])
+def test_a_writer_killed_at_any_step_leaves_the_old_model_or_the_new(
+    tmp_path: Path, write_model: Any, monkeypatch: pytest.MonkeyPatch, existing: bool
+) -> None:
+    steps: list[str] = []
+    die_at = 0
+
+    def counted(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
+        def step(*arguments: Any, **keywords: Any) -> Any:
+            if len(steps) == die_at:
+                raise Killed
+            steps.append(name)
+            return real(*arguments, **keywords)
+
+        return step
+
+    for owner, name in ((os, "fsync"), (Path, "mkdir"), (Path, "rename"), (Path, "replace"), (Path, "rmdir")):
+        monkeypatch.setattr(owner, name, counted(name, getattr(owner, name)))
+    # A killed process cleans nothing up.
+    monkeypatch.setattr(shutil, "rmtree", counted("rmtree", lambda *_, **__: None))
+
+    seen = set()
+    finished = False
+    while not finished:
+        path = tmp_path / f"model{die_at}"
+        limit, die_at = die_at, -1
+        if existing:
+            write_model(path, seed=0)
+        steps.clear()
+        die_at = limit
+        try:
+            write_model(path, seed=1, force=True)
+            finished = True
+        except Killed:
+            pass
+        die_at = -1
+        try:
+            seen.add(read_model_directory(path).config.training["seed"])
+        except ModelError as error:
+            assert not existing, steps
+            assert "holds no model" in str(error) or "does not exist" in str(error)
+        write_model(path, seed=2, force=True)  # the next writer is not stopped by what lies there
+        assert read_model_directory(path).config.training["seed"] == 2
+        assert not (path / ".complete").exists()
+        die_at = limit + 1
+    assert seen == ({0, 1} if existing else {1})
+    assert die_at > 15
+
+
+@pytest.mark.parametrize("existing", [True, False])
+def test_a_full_disk_leaves_nothing_behind(
+    tmp_path: Path, write_model: Any, monkeypatch: pytest.MonkeyPatch, existing: bool
+) -> None:
+    path = tmp_path / "model"
+    if existing:
+        write_model(path)
+    written = []
+
+    def full(descriptor: int) -> None:
+        written.append(descriptor)
+        if len(written) == 3:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OutputError, match=r"cannot write .*model: the disk is full: make room"):
+        write_model(path, seed=1, force=True)
+    monkeypatch.undo()
+    if existing:
+        assert read_model_directory(path).config.training == {"seed": 0}
+        assert names(path) == sorted(FILES)
+    else:
+        assert not path.exists()
+
+
+def test_every_refusal_is_an_error_of_ours(tmp_path: Path) -> None:
+    with pytest.raises(ThroughtimeError):
+        read_model_directory(tmp_path / ("long" * 100))
