@@ -1,0 +1,235 @@
+"""The whole configuration of a training run, as read from a recipe's YAML: every key, its meaning, its limits.
+
+Unknown keys and impossible combinations are refused with the key's full name. A recipe is a configuration with comments;
+`throughtime recipe show NAME` prints one to copy and change.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from throughtime.spec.cells import Cell, Nonlinearity
+from throughtime.spec.errors import ConfigError, OptionError
+from throughtime.spec.model import Cut, EncoderConfig, HeadConfig, Pooling, PreprocessingConfig
+from throughtime.text.tokenizing import TokenizerOptions
+
+Share = Annotated[float, Field(ge=0.0, lt=1.0)]
+"""A probability or a part of the whole; 1 would leave nothing."""
+Count = Annotated[int, Field(ge=1)]
+
+
+class Section(BaseModel):
+    """A group of keys; none may be unknown, none may change after reading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class Preprocessing(Section):
+    """Text → token ids."""
+
+    tokenizer: Literal["words", "characters", "bpe"] = "words"
+    vocabulary_size: Annotated[int, Field(ge=3)] = 30_000
+    min_count: Count = 2
+    lowercase: bool = True
+    max_tokens: Count = 400
+    cut: Cut = "head+tail"
+
+
+class Encoder(Section):
+    """Token ids → one vector a token. `bag` has no recurrent stack: the keys from `cell` on must then be left out."""
+
+    kind: Literal["recurrent", "bag"] = "recurrent"
+    embedding_size: Count = 100
+    embedding_std: Annotated[float, Field(gt=0.0)] = 0.1
+    embedding_init: Literal["random", "cooccurrence", "vectors"] = "random"
+    vectors: Path | None = None
+    unknown_vectors: Literal["random", "zeros"] = "random"
+    cell: Cell = "LSTM"
+    hidden_size: Annotated[tuple[Count, ...], Field(min_length=1)] = (64,)
+    bidirectional: bool = True
+    nonlinearity: Nonlinearity = "tanh"
+    reset_after: bool = True
+    forget_bias: float | None = None
+    segment: Count | None = None
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.vectors is not None and self.embedding_init != "vectors":
+            raise ValueError(f"vectors: {self.vectors} needs embedding_init: vectors, but it is {self.embedding_init}")
+        if self.forget_bias is not None and self.cell != "LSTM":
+            raise ValueError(f"forget_bias is an option of LSTM, but cell is {self.cell}")
+        given = self.model_fields_set & {"cell", "hidden_size", "bidirectional", "nonlinearity", "segment"}
+        if self.kind == "bag" and given:
+            raise ValueError(f"kind: bag has no recurrent stack; leave out {', '.join(sorted(given))}")
+        return self
+
+
+class Head(Section):
+    """One vector a token → one probability a class."""
+
+    pooling: Pooling = "max+mean"
+
+
+class Regularisation(Section):
+    """What keeps a model from learning its training texts by heart."""
+
+    word_dropout: Share = 0.0
+    segment_dropout: Share = 0.0
+    embedding_dropout: Share = 0.0
+    output_dropout: Share = 0.0
+    label_smoothing: Share = 0.0
+    weight_decay: Annotated[float, Field(ge=0.0)] = 0.0
+    embedding_decay: Annotated[float, Field(ge=0.0)] = 0.0
+
+
+class Optimiser(Section):
+    """How weights move."""
+
+    name: Literal["adam", "adamw"] = "adamw"
+    learning_rate: Annotated[float, Field(gt=0.0)] = 0.002
+    warmup: Share = 0.1
+    schedule: Literal["constant", "linear", "cosine"] = "linear"
+    clip_norm: Annotated[float, Field(gt=0.0)] | None = 1.0
+    averaging: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
+
+
+class Training(Section):
+    """How long, on what part of the data, and which epoch is kept."""
+
+    epochs: Count = 5
+    max_steps: Count | None = None
+    batch_size: Count = 64
+    patience: Count | None = None
+    keep: Literal["best", "last"] = "best"
+    class_weights: Literal["none", "balanced"] = "none"
+    validation_fraction: Share = 0.1
+    validation_limit: Count | None = 20_000
+    test_fraction: Share = 0.0
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.validation_fraction + self.test_fraction >= 1:
+            raise ValueError(
+                "validation_fraction + test_fraction must be below 1, "
+                f"but {self.validation_fraction} + {self.test_fraction} leaves nothing to train on"
+            )
+        return self
+
+
+class TrainConfig(Section):
+    """A whole recipe. `description` is its first line in listings."""
+
+    description: str = ""
+    preprocessing: Preprocessing = Preprocessing()
+    encoder: Encoder = Encoder()
+    head: Head = Head()
+    regularisation: Regularisation = Regularisation()
+    optimiser: Optimiser = Optimiser()
+    training: Training = Training()
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        # The model's own dataclasses know which options contradict each other; ask them before any work is done.
+        try:
+            if self.encoder.kind == "recurrent":
+                _ = self.encoder_config(vocabulary_size=self.preprocessing.vocabulary_size).layer_options
+        except OptionError as error:
+            raise ValueError(str(error)) from None
+        if self.encoder.kind == "bag" and self.head.pooling != "mean":
+            raise ValueError(f"encoder.kind: bag goes with head.pooling: mean, but pooling is {self.head.pooling}")
+        if self.encoder.segment is not None and self.head.pooling == "last":
+            raise ValueError(
+                "encoder.segment starts the recurrence afresh within a text, so head.pooling: last would see its end "
+                f"only; use max+mean, or segment: null (it is {self.encoder.segment})"
+            )
+        if self.regularisation.segment_dropout and self.encoder.segment is None:
+            raise ValueError(
+                f"regularisation.segment_dropout is {self.regularisation.segment_dropout}, but encoder.segment is null: "
+                "there are no segments to drop"
+            )
+        if self.optimiser.name == "adam" and (self.regularisation.weight_decay or self.regularisation.embedding_decay):
+            raise ValueError("weight decay is decoupled from the gradient and goes with optimiser.name: adamw, not adam")
+        return self
+
+    def tokenizer_options(self) -> TokenizerOptions:
+        options = self.preprocessing
+        return TokenizerOptions(
+            kind=options.tokenizer,
+            vocabulary_size=options.vocabulary_size,
+            min_count=options.min_count,
+            lowercase=options.lowercase,
+        )
+
+    def preprocessing_config(self) -> PreprocessingConfig:
+        return PreprocessingConfig(max_tokens=self.preprocessing.max_tokens, cut=self.preprocessing.cut)
+
+    def encoder_config(self, vocabulary_size: int) -> EncoderConfig:
+        encoder = self.encoder
+        if encoder.kind == "bag":
+            return EncoderConfig(kind="bag", vocabulary_size=vocabulary_size, embedding_size=encoder.embedding_size)
+        return EncoderConfig(
+            kind="recurrent",
+            vocabulary_size=vocabulary_size,
+            embedding_size=encoder.embedding_size,
+            cell=encoder.cell,
+            hidden_size=encoder.hidden_size,
+            bidirectional=encoder.bidirectional,
+            nonlinearity=encoder.nonlinearity,
+            reset_after=encoder.reset_after,
+            segment=encoder.segment,
+        )
+
+    def head_config(self, num_classes: int) -> HeadConfig:
+        return HeadConfig(pooling=self.head.pooling, num_classes=num_classes)
+
+
+def parse_config(values: Any, origin: str) -> TrainConfig:
+    """Checks `values` (what YAML gave) as a configuration.
+
+    Raises:
+        ConfigError: names `origin`, the key, its value and what is accepted, all faults in one line.
+    """
+    if not isinstance(values, dict):
+        raise ConfigError(f"{origin}: expected sections such as `training:`, found {type(values).__name__}")
+    try:
+        return TrainConfig.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(f"{origin}: " + "; ".join(_fault(fault) for fault in error.errors())) from None
+
+
+def _fault(fault: Any) -> str:
+    key = ".".join(str(part) for part in fault["loc"])
+    message = str(fault["msg"]).removeprefix("Value error, ")
+    if fault["type"] == "extra_forbidden":
+        return f"{key}: there is no such key (`throughtime recipe show default` prints all there are)"
+    if fault["type"] == "value_error":
+        return f"{key}: {message}" if key else message
+    return f"{key}: {message}, but is {fault['input']!r}"
+
+
+def with_changes(config: TrainConfig, changes: Sequence[str]) -> TrainConfig:
+    """`config` with each "section.key=value" applied; values are read as YAML.
+
+    Raises:
+        ConfigError: a change without "=", a key that does not exist, or a wrong value.
+    """
+    # Only keys that were written stay written: what a recipe leaves out is not "given" by a copy of it.
+    values = config.model_dump(mode="json", exclude_unset=True)
+    for change in changes:
+        name, equals, text = change.partition("=")
+        if not equals:
+            raise ConfigError(f"--set {change}: expected section.key=value, as in --set training.epochs=3")
+        *sections, key = name.strip().split(".")
+        place = values
+        for section in sections:
+            place = place.setdefault(section, {})
+            if not isinstance(place, dict):
+                raise ConfigError(f"--set {change}: {name} is not a key; `throughtime recipe show default` prints all")
+        try:
+            place[key] = yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise ConfigError(f"--set {change}: {text!r} is not a YAML value") from None
+    return parse_config(values, "--set " + " ".join(changes)) if changes else config
