@@ -1,0 +1,97 @@
+"""Ragged batches: the lengths of a batch, checked once, and the masks and indices that follow from them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor
+
+from throughtime.spec.errors import ShapeError
+
+Lengths: TypeAlias = Tensor | Sequence[int] | Any
+"""What a user may give: an integer tensor on any device, a list, or a NumPy array."""
+
+
+@dataclass(frozen=True)
+class Ragged:
+    """The lengths of a batch of which at least one sequence is shorter than the padded input.
+
+    Args:
+        lengths: (batch,) int64 on the CPU, each in 1..seq_len.
+        seq_len: steps of the padded input.
+        device: where the input is.
+    """
+
+    lengths: Tensor
+    seq_len: int
+    device: torch.device
+
+    @cached_property
+    def _steps(self) -> Tensor:
+        return torch.arange(self.seq_len, device=self.device).unsqueeze(1)
+
+    @cached_property
+    def _lengths_there(self) -> Tensor:
+        return self.lengths.to(self.device, non_blocking=True)
+
+    @cached_property
+    def padding(self) -> Tensor:
+        """(seq_len, batch, 1) bool: true past the end of a sequence."""
+        return (self._steps >= self._lengths_there).unsqueeze(2)
+
+    @cached_property
+    def _flip_index(self) -> Tensor:
+        steps, lengths = self._steps, self._lengths_there
+        source = torch.where(steps < lengths, lengths - 1 - steps, steps)
+        return self._flat(source).reshape(-1)
+
+    @cached_property
+    def _last_index(self) -> Tensor:
+        return self._flat(self._lengths_there - 1)
+
+    def _flat(self, step: Tensor) -> Tensor:
+        """Row of (step, sequence) in an array whose first two axes are merged."""
+        batch = self.lengths.numel()
+        return step * batch + torch.arange(batch, device=self.device)
+
+    def clear(self, array: Tensor) -> Tensor:
+        """`array` (seq_len, batch, features) with exact zeros in the padding, and in its gradient there."""
+        return array.masked_fill(self.padding, 0.0)
+
+    def flip(self, array: Tensor) -> Tensor:
+        """Each sequence of `array` (seq_len, batch, features) in reverse order, its padding left behind it."""
+        # One index_select over merged axes: measured 3 to 6 times faster than gather, forward and backward.
+        return array.flatten(0, 1).index_select(0, self._flip_index).view(array.shape)
+
+    def last(self, array: Tensor) -> Tensor:
+        """Row of the last real step of each sequence: (seq_len, batch, features) → (1, batch, features)."""
+        return array.flatten(0, 1).index_select(0, self._last_index).unsqueeze(0)
+
+
+def check_lengths(lengths: Lengths, seq_len: int, batch: int, device: torch.device) -> Ragged | None:
+    """`lengths` as a `Ragged`, or None where every sequence fills the input, so that nothing needs masking.
+
+    Raises:
+        ShapeError: not integers, not of shape (batch,), or one of them outside 1..seq_len (the first is named).
+    """
+    values = torch.as_tensor(lengths, device="cpu")
+    if values.dtype.is_floating_point or values.dtype.is_complex or values.dtype == torch.bool:
+        # An empty list has no dtype of its own, and is right for an empty batch.
+        if values.numel() or batch:
+            raise ShapeError(f"lengths must hold integers, but its dtype is {values.dtype}")
+        values = values.long()
+    if values.shape != (batch,):
+        raise ShapeError(f"lengths must have shape (batch,), but {tuple(values.shape)} != {(batch,)}")
+    values = values.long()
+    wrong = ((values < 1) | (values > seq_len)).nonzero()
+    if wrong.numel():
+        first = int(wrong[0])
+        raise ShapeError(
+            f"lengths must be within 1..seq_len, but lengths[{first}] is {int(values[first])} and seq_len "
+            f"is {seq_len}; leave empty sequences out of the batch"
+        )
+    if bool((values == seq_len).all()):
+        return None
+    return Ragged(values, seq_len, device)

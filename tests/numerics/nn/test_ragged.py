@@ -1,0 +1,102 @@
+"""Ragged lengths are exact: equal to packed sequences of torch, and to each sequence run alone; padding is inert."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+import throughtime.nn
+from throughtime.nn import fused
+from throughtime.spec import tolerances
+
+LENGTHS = [4, 9, 1, 9, 2, 7]
+SEQ_LEN = 9
+OUTPUT = tolerances.OUTPUT["float64"]
+
+FUSED: list[tuple[str, dict[str, Any]]] = [
+    ("RNN", {}),
+    ("RNN", {"nonlinearity": "relu"}),
+    ("GRU", {}),
+    ("LSTM", {}),
+    ("LSTM", {"bias": False}),
+]
+LOOPED: list[tuple[str, dict[str, Any]]] = [
+    ("RNN", {"nonlinearity": "sigmoid"}),
+    ("RNN", {"nonlinearity": "identity"}),
+    ("GRU", {"reset_after": False}),
+    ("GRU", {"reset_after": False, "bias": False}),
+]
+
+
+class _Packed:
+    """torch's own layer, fed padded input by way of packed sequences."""
+
+    def __init__(self, inner: torch.nn.Module) -> None:
+        self.inner = inner
+        self.zero_grad = inner.zero_grad
+        self.parameters = inner.parameters
+        self.named_parameters = inner.named_parameters
+
+    def __call__(self, x: Tensor, hx: Any, lengths: list[int]) -> Any:
+        output, state = self.inner(pack_padded_sequence(x, torch.tensor(lengths), enforce_sorted=False), hx)
+        return pad_packed_sequence(output, total_length=x.shape[0])[0], state
+
+
+def _state(cell: str, num_layers: int, directions: int, dtype: torch.dtype = torch.float64) -> Any:
+    h_0, c_0 = torch.randn(2, num_layers * directions, len(LENGTHS), 6, dtype=dtype).unbind(0)
+    return (h_0, c_0) if cell == "LSTM" else h_0
+
+
+@pytest.fixture(params=["held", "packed"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Both ways of the fused kernels, whichever this machine prefers."""
+    monkeypatch.setattr(fused, "prefers_packing", lambda device: request.param == "packed")
+    return str(request.param)
+
+
+@pytest.mark.usefixtures("way")
+@pytest.mark.parametrize(("cell", "options"), FUSED)
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("given_state", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_equals_packed_sequences_of_torch(
+    cell: str,
+    options: dict[str, Any],
+    bidirectional: bool,
+    given_state: bool,
+    dtype: torch.dtype,
+    run: Callable[..., Any],
+    close: Callable[..., None],
+) -> None:
+    ours = getattr(throughtime.nn, cell)(5, 6, 2, bidirectional=bidirectional, dtype=dtype, **options)
+    theirs = getattr(torch.nn, cell)(5, 6, 2, bidirectional=bidirectional, dtype=dtype, **options)
+    theirs.load_state_dict(ours.state_dict())
+    x = torch.randn(SEQ_LEN, len(LENGTHS), 5, dtype=dtype)
+    hx = _state(cell, 2, 1 + bidirectional, dtype) if given_state else None
+    expected = run(_Packed(theirs), x, hx, lengths=LENGTHS)
+    close(run(ours, x, hx, lengths=LENGTHS), expected)
+
+
+@pytest.mark.usefixtures("way")
+@pytest.mark.parametrize(("cell", "options"), FUSED + LOOPED)
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("hidden_size", [[6, 6], [3, 7]])
+def test_equals_each_sequence_alone(
+    cell: str, options: dict[str, Any], bidirectional: bool, hidden_size: list[int]
+) -> None:
+    layer = getattr(throughtime.nn, cell)(5, hidden_size, bidirectional=bidirectional, dtype=torch.float64, **options)
+    x = torch.randn(SEQ_LEN, len(LENGTHS), 5, dtype=torch.float64)
+    output, state = layer(x, lengths=LENGTHS)
+
+    def flat(nested: Any) -> list[Tensor]:
+        return [nested] if isinstance(nested, Tensor) else [leaf for part in nested for leaf in flat(part)]
+
+    for b, length in enumerate(LENGTHS):
+        alone, alone_state = layer(x[:length, b : b + 1])
+        pairs = [(output[:length], alone), *zip(flat(state), flat(alone_state), strict=True)]
+        for ours, theirs in pairs:
+            torch.testing.assert_close(ours[:, b : b + 1], theirs, rtol=OUTPUT.rtol, atol=OUTPUT.atol)
+        assert not output[length:, b].any()
