@@ -9,7 +9,7 @@ from typing import Final, Literal, TypeAlias
 from throughtime.spec.errors import DataError
 from throughtime.spec.model import LabelKind
 from throughtime.text.reading.columns import choose
-from throughtime.text.reading.files import MAX_TEXT, digest, refusing, require_file, shown, text_lines
+from throughtime.text.reading.files import MAX_TEXT, digest, refusing, require_file, shown, shown_path, text_lines
 from throughtime.text.reading.labels import kind_of_strings, label_text
 from throughtime.text.reading.source import Columns
 from throughtime.text.reading.table import Row, TableSource
@@ -51,7 +51,7 @@ class DelimitedSource(TableSource):
         Raises:
             DataError: the file is missing or empty, its header cannot be read, or the columns are not there.
         """
-        name = name or str(path)
+        name = name or shown_path(path)
         require_file(path, name)
         self._path = path
         self._delimiter = "\t"

@@ -18,10 +18,15 @@ _UTF16_BOMS: Final = (b"\xff\xfe", b"\xfe\xff")
 
 
 def shown(value: object, limit: int = 60) -> str:
-    """`value` as a user can recognise it in a message: one line, no control characters, shortened."""
+    """`value` as a user can recognise it in a message: one line, no control characters, shortened to `limit`."""
     text = str(value)
     text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text[: limit + 1])
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def shown_path(path: Path) -> str:
+    """`path` for messages: whole, but on one line and without what cannot be printed."""
+    return shown(path, 10_000)
 
 
 @contextmanager
@@ -76,8 +81,9 @@ def decoded(content: bytes, name: str, first_line: int = 1) -> str:
         ) from None
 
 
-def read_text(path: Path, name: str) -> str:
+def read_text(path: Path) -> str:
     """The whole of a small file, one text, less a byte order mark."""
+    name = shown_path(path)
     with refusing(name), path.open("rb") as file:
         content = file.read(MAX_LINE + 1)
     if len(content) > MAX_LINE:
@@ -100,7 +106,7 @@ def combined(*parts: object) -> str:
 def require_file(path: Path, name: str) -> None:
     """Refuses, with the remedy, what is not a readable, non-empty, regular file (sources are read several times)."""
     if not path.exists():
-        raise DataError(f"{name}: no such file or folder; check the path (relative to {shown(Path.cwd(), 200)})")
+        raise DataError(f"{name}: no such file or folder; check the path (relative to {shown_path(Path.cwd())})")
     if not path.is_file():
         raise DataError(f"{name}: not a regular file; save the data to a file first, for it is read more than once")
     with refusing(name), path.open("rb") as file:

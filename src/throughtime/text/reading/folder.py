@@ -7,7 +7,7 @@ from typing import Final
 
 from throughtime.spec.errors import DataError
 from throughtime.spec.model import LabelKind
-from throughtime.text.reading.files import combined, digest, read_text, refusing, shown
+from throughtime.text.reading.files import combined, digest, read_text, refusing, shown, shown_path
 from throughtime.text.reading.movies import movie_of, parse_movies
 from throughtime.text.reading.source import Columns
 from throughtime.text.reading.table import Row, TableSource
@@ -31,14 +31,14 @@ class FolderSource(TableSource):
             DataError: there is no folder a class, or a class without files, or a column was named.
         """
         named = [option for option in ("text", "label") if getattr(columns, option) is not None]
-        name = str(path)
+        name = shown_path(path)
         if named:
             raise DataError(f"{name}: a folder has no columns; leave out --{named[0]}-column, or give a file")
         root = path
-        inside = _folders(root, name)
-        if "train" in inside and set(inside) <= _SPLITS and _folders(root / "train", name):
+        inside = _folders(root)
+        if "train" in inside and set(inside) <= _SPLITS and _folders(root / "train"):
             root = root / "train"
-            inside = _folders(root, str(root))
+            inside = _folders(root)
         self._root = root
         self.is_imdb = {"pos", "neg"} <= set(inside) <= {"pos", "neg", "unsup"}
         self._classes = [label for label in inside if not (self.is_imdb and label == "unsup")]
@@ -49,12 +49,14 @@ class FolderSource(TableSource):
             raise DataError(
                 f"{name}: a folder has no column '{shown(columns.group)}'; leave out --group-column, or give a file"
             )
-        super().__init__(str(root), labelled=labelled, grouped=movies_known)
+        super().__init__(shown_path(root), labelled=labelled, grouped=movies_known)
 
     def fingerprint(self) -> str:
         """See Source."""
         parts = [
-            (label, name, digest(Path(path), path, ())) for label in self._classes for name, path in self._files(label)
+            (label, name, digest(path, shown_path(path), ()))
+            for label in self._classes
+            for name, path in self._files(label)
         ]
         return combined("folder", 1, self.labelled, self.grouped, parts, self._movies() if self.grouped else {})
 
@@ -63,7 +65,7 @@ class FolderSource(TableSource):
 
     def _movies(self) -> dict[str, list[str]]:
         return {
-            label: parse_movies(read_text(path, str(path)), str(path))
+            label: parse_movies(read_text(path), shown_path(path))
             for label in self._classes
             for path in [self._root / f"urls_{label}.txt"]
         }
@@ -72,10 +74,11 @@ class FolderSource(TableSource):
         movies = self._movies() if self.grouped else {}
         for label in self._classes:
             for name, path in self._files(label):
-                group = movie_of(name, movies[label], path) if self.grouped else ""
-                yield Row(read_text(Path(path), path), label, group, path=path)
+                where = shown_path(path)
+                group = movie_of(name, movies[label], where) if self.grouped else ""
+                yield Row(read_text(path), label, group, path=where)
 
-    def _files(self, label: str) -> Iterator[tuple[str, str]]:
+    def _files(self, label: str) -> Iterator[tuple[str, Path]]:
         """Name below the class's folder and path of each of its files, in order of names."""
         top = self._root / label
         some = False
@@ -83,30 +86,33 @@ class FolderSource(TableSource):
         def failed(error: OSError) -> None:
             raise error
 
-        with refusing(str(top)):
+        with refusing(shown_path(top)):
             for folder, folders, names in os.walk(top, onerror=failed, followlinks=True):
                 folders[:] = sorted(entry for entry in folders if not entry.startswith("."))
                 for name in sorted(names):
                     if not name.startswith("."):
                         some = True
                         path = Path(folder) / name
-                        yield path.relative_to(top).as_posix(), str(path)
+                        yield path.relative_to(top).as_posix(), path
         if not some:
-            raise DataError(f"{top}: a class without files; put its texts into it, one a file, or remove the folder")
+            raise DataError(
+                f"{shown_path(top)}: a class without files; put its texts into it, one a file, or remove the folder"
+            )
 
 
-def _folders(path: Path, name: str) -> list[str]:
-    with refusing(name):
+def _folders(path: Path) -> list[str]:
+    with refusing(shown_path(path)):
         return sorted(entry.name for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith("."))
 
 
 def _no_classes(path: Path) -> DataError:
-    with refusing(str(path)):
+    name = shown_path(path)
+    with refusing(name):
         tables = sorted(entry.name for entry in path.iterdir() if entry.suffix.lower() in _TABLES)
     if tables:
         return DataError(
-            f"{path}: no folder a class in it, but tables; give one of them, for instance {path / tables[0]}"
+            f"{name}: no folder a class in it, but tables; give one, for instance {shown_path(path / tables[0])}"
         )
     return DataError(
-        f"{path}: no folder a class in it; put each class's texts into a folder of its name, one text a file"
+        f"{name}: no folder a class in it; put each class's texts into a folder of its name, one text a file"
     )

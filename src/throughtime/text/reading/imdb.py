@@ -27,7 +27,7 @@ from typing import IO, Final
 from throughtime.spec.errors import DataError, OutputError
 from throughtime.spec.model import LabelKind
 from throughtime.text.reading.delimited import DelimitedSource
-from throughtime.text.reading.files import combined, decoded, refusing, require_file, shown
+from throughtime.text.reading.files import combined, decoded, refusing, require_file, shown, shown_path
 from throughtime.text.reading.folder import FolderSource
 from throughtime.text.reading.movies import movie_of, parse_movies
 from throughtime.text.reading.source import GUESSED, Columns, Source
@@ -56,7 +56,7 @@ def open_imdb(columns: Columns = GUESSED, *, labelled: bool = True, download: bo
             folder = FolderSource(path, columns, labelled=labelled)
             if not folder.is_imdb:
                 raise DataError(
-                    f"{path}: $THROUGHTIME_IMDB points to a folder without pos/ and neg/; point it to aclImdb"
+                    f"{folder.name}: $THROUGHTIME_IMDB points to a folder without pos/ and neg/; point it to aclImdb"
                 )
             return folder
         return ImdbArchive(path, columns, labelled=labelled)
@@ -93,7 +93,7 @@ class ImdbArchive(TableSource):
         Raises:
             DataError: the file is missing or is not the official archive, or a column was named that it has not.
         """
-        name = str(path)
+        name = shown_path(path)
         require_file(path, name)
         named = [option for option in ("text", "label") if getattr(columns, option) is not None]
         if named:

@@ -8,7 +8,7 @@ from typing import Any
 from throughtime.spec.errors import DataError
 from throughtime.spec.model import LabelKind
 from throughtime.text.reading.columns import choose
-from throughtime.text.reading.files import digest, refusing, require_file, shown, text_lines
+from throughtime.text.reading.files import digest, refusing, require_file, shown, shown_path, text_lines
 from throughtime.text.reading.labels import label_text
 from throughtime.text.reading.source import Columns
 from throughtime.text.reading.table import Row, TableSource
@@ -26,7 +26,7 @@ class JsonLinesSource(TableSource):
         Raises:
             DataError: the file is missing or empty, its first line is no JSON object, or the columns are not there.
         """
-        name = str(path)
+        name = shown_path(path)
         require_file(path, name)
         self._path = path
         self.name = name

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from throughtime.spec.errors import DataError
 from throughtime.text.reading.delimited import DelimitedSource
-from throughtime.text.reading.files import require_file
+from throughtime.text.reading.files import require_file, shown, shown_path
 from throughtime.text.reading.folder import FolderSource
 from throughtime.text.reading.imdb import ImdbArchive, open_imdb
 from throughtime.text.reading.json_lines import JsonLinesSource
@@ -34,9 +34,10 @@ def open_source(
     if data == "imdb":
         return open_imdb(columns, labelled=labelled, download=download)
     path = Path(data)
+    name = shown_path(path)
     if path.is_dir():
         return FolderSource(path, columns, labelled=labelled)
-    require_file(path, data)
+    require_file(path, name)
     suffix = path.suffix.lower()
     if suffix in (".csv", ".tsv"):
         return DelimitedSource(path, columns, labelled=labelled, tabs=suffix == ".tsv")
@@ -50,6 +51,6 @@ def open_source(
     if path.name.lower().endswith((".tar.gz", ".tgz")):
         return ImdbArchive(path, columns, labelled=labelled)
     raise DataError(
-        f"{data}: a format that is not known ('{path.suffix}'); give a folder with a folder a class, or a .csv, .tsv, "
-        ".jsonl or .parquet file (if it is one of them, rename it)"
+        f"{name}: a format that is not known ('{shown(path.suffix)}'); give a folder with a folder a class, "
+        "or a .csv, .tsv, .jsonl or .parquet file (if it is one of them, rename it)"
     )

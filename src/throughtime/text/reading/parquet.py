@@ -8,7 +8,7 @@ from typing import Any, Final
 from throughtime.spec.errors import DataError
 from throughtime.spec.model import LabelKind
 from throughtime.text.reading.columns import choose
-from throughtime.text.reading.files import digest, require_file, shown
+from throughtime.text.reading.files import digest, require_file, shown, shown_path
 from throughtime.text.reading.labels import label_text
 from throughtime.text.reading.source import Columns
 from throughtime.text.reading.table import Row, TableSource
@@ -34,7 +34,7 @@ class ParquetSource(TableSource):
         Raises:
             DataError: the file is missing, no Parquet, cut short, without rows, or the columns are not there.
         """
-        name = str(path)
+        name = shown_path(path)
         require_file(path, name)
         self._path = path
         self.name = name
