@@ -4,8 +4,9 @@ Written to be read beside docs/derivations/, whose equation numbers the comments
 implementation in this package. Nothing in production imports it.
 """
 
+from throughtime.equations.embedding import embed, embed_back
 from throughtime.equations.error import regularised_error, regularised_error_gradients
-from throughtime.equations.output import Projection, embed, embed_back, project, project_back
+from throughtime.equations.output import Projection, project, project_back
 from throughtime.equations.stack import Gradients, Trace, backward, forward
 
 __all__ = [

@@ -15,12 +15,12 @@ State: TypeAlias = tuple[Array, ...]
 
 
 def float64(name: str, value: ArrayLike, shape: tuple[int, ...], rule: str) -> Array:
-    """`value` in float64, checked to have `shape`.
+    """A copy of `value` in float64, checked to have `shape`: what is kept cannot be changed from outside.
 
     Raises:
         ShapeError: another shape; the message says `rule` (such as "(seq_len, batch, input_size)") and both shapes.
     """
-    array = np.asarray(value, dtype=np.float64)
+    array = np.array(value, dtype=np.float64)
     if array.shape != shape:
         raise ShapeError(f"{name} must be {rule} = {shape}, but is {array.shape}")
     return array
@@ -29,7 +29,7 @@ def float64(name: str, value: ArrayLike, shape: tuple[int, ...], rule: str) -> A
 def float64_each(
     values: Mapping[str, ArrayLike], shapes: Mapping[str, tuple[int, ...]], rule: str = "of the options"
 ) -> dict[str, Array]:
-    """`values` in float64, checked to have exactly the names and shapes of `shapes`.
+    """Copies of `values` in float64, checked to have exactly the names and shapes of `shapes`.
 
     Raises:
         ShapeError: a name is missing or unknown, or a shape differs; the message says which.

@@ -37,7 +37,6 @@ class Trace:
     options: LayerOptions
     parameters: dict[str, Array]
     lengths: Indices
-    input_size: int
     layers: list[list[SequenceTrace]]
 
 
@@ -98,7 +97,7 @@ def forward(
     h_n, *c_n = [
         [np.stack([trace.last[part] for trace in directions]) for directions in layers] for part in range(len(initial))
     ]
-    return Trace(x, h_n, c_n[0] if c_n else [], options, values, checked, options.input_size, layers)
+    return Trace(x, h_n, c_n[0] if c_n else [], options, values, checked, layers)
 
 
 def backward(
@@ -138,7 +137,7 @@ def backward(
 
     d_parameters = {name: np.zeros_like(value) for name, value in trace.parameters.items()}
     d_initial = [[np.zeros((options.num_directions, batch, size)) for size in options.hidden_size] for _ in d_last]
-    d_input = np.zeros((seq_len, batch, trace.input_size))
+    d_input = np.zeros((seq_len, batch, options.input_size))
     for window in windows(seq_len, truncation):
         d_layer = _only(errors, window)  # truncation.md (3)
         for layer in reversed(range(options.num_layers)):
