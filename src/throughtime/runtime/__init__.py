@@ -2,3 +2,7 @@
 
 Imports no training library: torch, Lightning, pyarrow and pydantic need not be installed.
 """
+
+from throughtime.runtime.predictor import Predictor as Predictor
+
+__all__ = ["Predictor"]

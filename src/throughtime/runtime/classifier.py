@@ -1,0 +1,128 @@
+"""Token ids → one probability a class, as a `ModelConfig` says, in NumPy."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from throughtime.runtime.config_json import check_config
+from throughtime.runtime.encoding import TokenIds
+from throughtime.runtime.recurrent import RecurrentStack, StackOutput
+from throughtime.spec.errors import ModelError, ShapeError
+from throughtime.spec.model import ModelConfig, model_parameter_shapes
+
+Array = NDArray[Any]
+
+_RECURRENT: Final = "recurrent."
+
+
+class Classifier:
+    """A model's encoder and head.
+
+    Args:
+        config: what the model is.
+        tensors: name → array as `spec.model.model_parameter_shapes` says. float16 is read as float32.
+    Raises:
+        OptionError: the configuration contradicts itself.
+        ShapeError: a tensor is missing or has another shape.
+    """
+
+    def __init__(self, config: ModelConfig, tensors: Mapping[str, Array]) -> None:
+        check_config(config)
+        for name, shape in model_parameter_shapes(config).items():
+            if name not in tensors or tensors[name].shape != shape:
+                found = tensors[name].shape if name in tensors else "nothing"
+                raise ShapeError(f"tensor {name} must have shape {shape}, but is {found}")
+        whole = {name: _at_least_float32(array) for name, array in tensors.items()}
+        self._config = config
+        self._embedding = whole["embedding.weight"]
+        self._prior = np.array(config.prior)
+        self._output_weight = np.ascontiguousarray(whole["head.output.weight"].T)
+        self._output_bias = whole["head.output.bias"]
+        self._attention_weight = whole.get("head.attention.weight")
+        self._attention_bias = whole.get("head.attention.bias")
+        self._stack: RecurrentStack | None = None
+        if config.encoder.kind == "recurrent":
+            parameters = {k.removeprefix(_RECURRENT): v for k, v in whole.items() if k.startswith(_RECURRENT)}
+            self._stack = RecurrentStack(config.encoder.layer_options, parameters)
+
+    def probabilities(self, texts: Sequence[TokenIds]) -> NDArray[np.float64]:
+        """Probability of each class for each text, (len(texts), num_classes); the prior where a text has no token.
+
+        Raises:
+            ModelError: an id beyond the vocabulary, or a score that is not finite: tokenizer and weights do not belong
+                together, or the weights are useless.
+        """
+        result = np.tile(self._prior, (len(texts), 1))
+        filled = [row for row, ids in enumerate(texts) if len(ids)]
+        if filled:
+            ids = np.concatenate([texts[row] for row in filled])
+            with np.errstate(over="ignore", invalid="ignore"):  # found below, where the model can be blamed
+                scores = self._scores(ids, np.array([len(texts[row]) for row in filled]))
+            if not np.isfinite(scores).all():
+                raise ModelError("the model gives scores that are not finite: its weights are useless, train again")
+            result[filled] = _softmax(scores.astype(np.float64))
+        return result
+
+    def _scores(self, ids: TokenIds, lengths: Array) -> Array:
+        if ids.max() >= len(self._embedding):
+            raise ModelError(
+                f"token id {ids.max()} is beyond the model's vocabulary of {len(self._embedding)}: tokenizer.json "
+                "belongs to another model; restore it from a copy, or train again"
+            )
+        if self._stack is None:
+            pooled = self._pool(self._embedding[ids], lengths)
+        elif self._config.head.pooling == "last":
+            pooled = np.concatenate(list(self._run(self._stack, ids, lengths).h_n[-1]), axis=1)
+        else:
+            pieces = _pieces(lengths, self._config.encoder.segment)
+            pooled = self._pool(self._run(self._stack, ids, pieces).output, lengths)
+        scores: Array = pooled @ self._output_weight + self._output_bias
+        return scores
+
+    def _run(self, stack: RecurrentStack, ids: TokenIds, lengths: Array) -> StackOutput:
+        # A text repeats its words: each goes through the first layer's weights once.
+        different, index = np.unique(ids, return_inverse=True)
+        return stack.forward(self._embedding[different], lengths, index)
+
+    def _pool(self, vectors: Array, lengths: Array) -> Array:
+        """One vector a text, (batch, head input), from one a token, (sum of lengths, size)."""
+        starts = np.cumsum(lengths) - lengths
+        pooling = self._config.head.pooling
+        if pooling == "attention":
+            return self._attend(vectors, lengths, starts)
+        parts = []
+        if "max" in pooling:
+            parts.append(np.maximum.reduceat(vectors, starts))
+        if "mean" in pooling:
+            parts.append(np.add.reduceat(vectors, starts) / lengths[:, None].astype(vectors.dtype))
+        return np.concatenate(parts, axis=1)
+
+    def _attend(self, vectors: Array, lengths: Array, starts: Array) -> Array:
+        assert self._attention_weight is not None
+        scores = (vectors @ self._attention_weight.T + self._attention_bias)[:, 0]
+        weights = np.exp(scores - np.repeat(np.maximum.reduceat(scores, starts), lengths))
+        weights /= np.repeat(np.add.reduceat(weights, starts), lengths)
+        pooled: Array = np.add.reduceat(vectors * weights[:, None], starts)
+        return pooled
+
+
+def _pieces(lengths: Array, segment: int | None) -> Array:
+    """Lengths of the pieces that the stack runs on their own: `segment` steps each, fewer at a text's end."""
+    if segment is None:
+        return lengths
+    counts = -(-lengths // segment)
+    pieces = np.full(counts.sum(), segment)
+    pieces[np.cumsum(counts) - 1] = lengths - (counts - 1) * segment
+    return pieces
+
+
+def _softmax(scores: Array) -> Array:
+    powers = np.exp(scores - scores.max(axis=1, keepdims=True))
+    shares: Array = powers / powers.sum(axis=1, keepdims=True)
+    return shares
+
+
+def _at_least_float32(array: Array) -> Array:
+    return array.astype(np.float32) if array.dtype == np.float16 else array

@@ -1,0 +1,142 @@
+"""A trained model, ready to use: texts in, labels and probabilities out. No torch."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from throughtime.runtime.classifier import Classifier
+from throughtime.runtime.encoding import TextEncoder, TokenIds
+from throughtime.runtime.model_dir import ModelDirectory, read_model_directory
+from throughtime.spec.errors import DataError, ModelError
+from throughtime.spec.model import LabelKind, ModelConfig
+
+Label: TypeAlias = str | int | float | bool
+
+_TOKENS_AT_ONCE: Final = 1 << 14
+"""Tokens run together: more are not faster, and their activations would leave the processor's caches."""
+_TEXTS_AT_ONCE: Final = 2048
+_CHARACTERS_AT_ONCE: Final = 1 << 23
+"""Texts whose token ids are held together, and sorted by length before batches are cut: up to either bound."""
+
+
+class Predictor:
+    """Labels and probabilities from a model directory.
+
+    >>> Predictor.load("model").predict(["A wonderful film."])  # doctest: +SKIP
+    ['pos']
+    """
+
+    def __init__(self, model: ModelDirectory) -> None:
+        self._config = model.config
+        self._encoder = TextEncoder(model.tokenizer_json, model.config.preprocessing)
+        if self._encoder.vocabulary_size > model.config.encoder.vocabulary_size:
+            raise ModelError(
+                f"tokenizer.json has {self._encoder.vocabulary_size} tokens, but the model was trained for "
+                f"{model.config.encoder.vocabulary_size}: restore it from a copy, or train again"
+            )
+        self._classifier = Classifier(model.config, model.tensors)
+        self._labels = [typed_label(name, model.config.label_kind) for name in model.config.labels]
+
+    @classmethod
+    def load(cls, path: Path | str) -> "Predictor":
+        """Read a model directory.
+
+        Raises:
+            ModelError: there is none, or it is damaged or too new; the message names the file and the remedy.
+        """
+        return cls(read_model_directory(path))
+
+    @property
+    def config(self) -> ModelConfig:
+        return self._config
+
+    @property
+    def labels(self) -> list[Label]:
+        """The classes, in the order of the columns of `predict_proba`, as the Python type they had in training."""
+        return list(self._labels)
+
+    def predict(self, texts: Sequence[str]) -> list[Label]:
+        """The most probable class of each text.
+
+        Raises:
+            DataError: `texts` is one string, or holds something that is none.
+        """
+        return [self._labels[best] for best in self.predict_proba(texts).argmax(axis=1)]
+
+    def predict_proba(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """Probability of each class for each text, (len(texts), num_classes), in the order of the texts.
+
+        A text without tokens (empty, white space only) gets the shares of the classes among the training texts.
+
+        Raises:
+            DataError: `texts` is one string, or holds something that is none.
+        """
+        chunks = list(self.stream(texts))
+        return np.concatenate(chunks) if chunks else np.empty((0, len(self._labels)))
+
+    def stream(self, texts: Iterable[str]) -> Iterator[NDArray[np.float64]]:
+        """`predict_proba` of any number of texts in bounded memory: one array a portion of texts, in their order.
+
+        Raises:
+            DataError: `texts` is one string, or holds something that is none.
+        """
+        if isinstance(texts, str | bytes):
+            raise DataError("texts must be a list of strings, but is one string: give [text]")
+        for portion in _portions(texts):
+            yield self._run(self._encoder.encode(portion))
+
+    def _run(self, texts: Sequence[TokenIds]) -> NDArray[np.float64]:
+        result = np.empty((len(texts), len(self._labels)))
+        for rows in _batches([len(ids) for ids in texts]):
+            result[rows] = self._classifier.probabilities([texts[row] for row in rows])
+        return result
+
+
+def _portions(texts: Iterable[str]) -> Iterator[list[str]]:
+    portion: list[str] = []
+    characters = 0
+    for row, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise DataError(f"text {row} must be a string, but is {type(text).__name__}: convert or remove it first")
+        portion.append(text)
+        characters += len(text)
+        if len(portion) == _TEXTS_AT_ONCE or characters >= _CHARACTERS_AT_ONCE:
+            yield portion
+            portion, characters = [], 0
+    if portion:
+        yield portion
+
+
+def typed_label(name: str, kind: LabelKind) -> Label:
+    """A label as the Python type that the user's labels had.
+
+    Raises:
+        ModelError: the name cannot be read as that type.
+    """
+    try:
+        if kind == "int":
+            return int(name)
+        if kind == "float":
+            return float(name)
+        if kind == "bool":
+            return {"true": True, "false": False}[name.lower()]
+    except (ValueError, KeyError) as error:
+        raise ModelError(f"label {name!r} of the model is no {kind}: train again") from error
+    return name
+
+
+def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
+    """Rows of similar length together, about `_TOKENS_AT_ONCE` tokens a batch."""
+    batch: list[int] = []
+    tokens = 0
+    for row in sorted(range(len(lengths)), key=lengths.__getitem__):
+        if batch and tokens + lengths[row] > _TOKENS_AT_ONCE:
+            yield batch
+            batch, tokens = [], 0
+        batch.append(row)
+        tokens += lengths[row]
+    if batch:
+        yield batch
