@@ -1,0 +1,129 @@
+"""The first pass over the data: one label, one group and one hash a row; no text is kept."""
+
+import hashlib
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from throughtime.spec.errors import DataError
+from throughtime.spec.model import LabelKind
+from throughtime.text.encoded import Progress
+from throughtime.text.splitting import TEST, TRAIN, VALIDATION
+
+if TYPE_CHECKING:
+    from throughtime.text.reading import RowBatch, Source
+
+_NAMES: Final = {TRAIN: "training", VALIDATION: "validation", TEST: "test"}
+
+
+@dataclass(frozen=True)
+class RowTable:
+    """What is known of each row before tokenising; arrays are (rows,), sources one after another.
+
+    sources: (source, side), the training source first. starts: first row of each source, and the number of rows.
+    """
+
+    sources: tuple[tuple["Source", int], ...]
+    starts: tuple[int, ...]
+    labels: NDArray[np.int32]
+    groups: NDArray[np.int64] | None
+    hashes: NDArray[np.uint64]
+    empty: NDArray[np.bool_]
+    classes: tuple[str, ...]
+    label_kind: LabelKind
+    longest: int
+
+    @property
+    def rows(self) -> int:
+        return self.starts[-1]
+
+
+def index_rows(sources: Sequence[tuple["Source", int]], progress: Progress) -> RowTable:
+    """Reads every source once.
+
+    Raises:
+        DataError: no labels; fewer than two classes; a validation or test label that training never has (names file,
+            line and label); a source without rows.
+    """
+    table = _Columns()
+    starts = [0]
+    for source, side in sources:
+        classes_of_training = None if side == TRAIN else frozenset(table.classes)
+        for batch in source.rows():
+            table.add(batch, source, side, classes_of_training)
+            progress("reading", len(table.labels), None)
+        if len(table.labels) == starts[-1]:
+            raise DataError(
+                f"{source.name}: there are no rows in it; give a file with labelled texts for {_NAMES[side]}"
+            )
+        starts.append(len(table.labels))
+        if side == TRAIN and len(table.classes) < 2:
+            raise DataError(
+                f"{source.name}: every row has the label {next(iter(table.classes))!r}; a classifier needs rows of two "
+                "classes at least, so add some or choose another label column"
+            )
+    kind = sources[0][0].label_kind
+    classes = _in_order(table.classes, kind)
+    place = {name: number for number, name in enumerate(classes)}
+    renumber = np.array([place[name] for name in table.classes], dtype=np.int32)
+    groups = np.frombuffer(table.groups, dtype=np.int64) if len(table.groups) == starts[1] else None
+    return RowTable(
+        sources=tuple(sources),
+        starts=tuple(starts),
+        labels=renumber[np.frombuffer(table.labels, dtype=np.int32)],
+        groups=groups,
+        hashes=np.frombuffer(table.hashes, dtype=np.uint64),
+        empty=np.frombuffer(table.empty, dtype=np.bool_),
+        classes=classes,
+        label_kind=kind,
+        longest=table.longest,
+    )
+
+
+def stable_hash(text: str) -> int:
+    """64 bits of BLAKE2b: the same on every machine and in every process."""
+    digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "little", signed=True)
+
+
+class _Columns:
+    """Grows by batches; a row costs 21 bytes."""
+
+    def __init__(self) -> None:
+        self.classes: dict[str, int] = {}
+        self.labels = array("i")
+        self.groups = array("q")
+        self.hashes = array("q")
+        self.empty = array("b")
+        self.longest = 0
+
+    def add(self, batch: "RowBatch", source: "Source", side: int, known: frozenset[str] | None) -> None:
+        if batch.labels is None:
+            raise DataError(f"{source.name}: it has no labels; name the column that holds them (--label-column)")
+        if known is not None and not known.issuperset(batch.labels):
+            place, label = next((i, label) for i, label in enumerate(batch.labels) if label not in known)
+            raise DataError(
+                f"{batch.where(place)}: label {label!r} of the {_NAMES[side]} data never stands in the training data "
+                f"({_listed(known)}); correct it, remove the row, or add such rows to the training data"
+            )
+        self.labels.extend([self.classes.setdefault(label, len(self.classes)) for label in batch.labels])
+        self.hashes.extend(map(stable_hash, batch.texts))
+        self.empty.extend([not text or text.isspace() for text in batch.texts])
+        if side == TRAIN and batch.groups is not None:
+            self.groups.extend(map(stable_hash, batch.groups))
+        self.longest = max(self.longest, max(map(len, batch.texts), default=0))
+
+
+def _in_order(names: Sequence[str] | dict[str, int], kind: LabelKind) -> tuple[str, ...]:
+    if kind in ("int", "float"):
+        return tuple(sorted(names, key=lambda name: (float(name), name)))
+    return tuple(sorted(names))
+
+
+def _listed(names: frozenset[str]) -> str:
+    shown = ", ".join(repr(name) for name in sorted(names)[:8])
+    return shown if len(names) <= 8 else f"{shown}, … {len(names)} in all"
