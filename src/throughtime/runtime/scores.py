@@ -116,8 +116,8 @@ def score(labels: NDArray[np.integer[Any]], probabilities: NDArray[np.floating[A
         brier=float(squares.mean()),
         calibration_error=sum(entry.count * abs(entry.accuracy - entry.confidence) for entry in reliability) / count,
         classes=tuple(
-            ClassScores(*numbers, support=texts)
-            for *numbers, texts in zip(precision.tolist(), recall.tolist(), f1.tolist(), support.tolist(), strict=True)
+            ClassScores(*numbers)
+            for numbers in zip(precision.tolist(), recall.tolist(), f1.tolist(), support.tolist(), strict=True)
         ),
         confusion=tuple(tuple(int(texts) for texts in row) for row in confusion),
         reliability=reliability,
