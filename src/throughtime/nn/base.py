@@ -12,7 +12,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 
 from throughtime.nn import cudnn
 from throughtime.nn.lengths import Lengths, check_lengths
-from throughtime.nn.stack import LayerWeights, run_stack
+from throughtime.nn.stack import LayerWeights, run_packed, run_stack, runs_packed
 from throughtime.nn.state import State, equal_sizes, read_state, reorder, write_state, zero_state
 from throughtime.spec.cells import LayerOptions, parameter_shapes, suffix
 from throughtime.spec.errors import OptionError, ShapeError
@@ -168,30 +168,36 @@ class Recurrent(torch.nn.Module):
     def _forward_packed(self, packed: PackedSequence, hx: Any, lengths: Lengths | None) -> tuple[PackedSequence, Any]:
         if lengths is not None:
             raise OptionError("lengths must be None with a PackedSequence, which brings its own")
-        data, batch_sizes, sorted_indices, unsorted_indices = packed
+        data, batch_sizes, order, back = packed
         if data.dim() != 2:
             raise ShapeError(f"data of a PackedSequence must have 2 axes, but has {data.dim()}: {tuple(data.shape)}")
-        # Padded and packed again, because the padded way is several times faster; in the order sorted by length.
-        steps, sizes = pad_packed_sequence(PackedSequence(data, batch_sizes))
-        self._check_input(steps)
-        states = reorder(self._start(steps, hx, len(sizes), True), sorted_indices)
-        ragged = check_lengths(sizes, steps.shape[0], len(sizes), steps.device)
-        output, after = run_stack(self.options, self._weights(), steps, states, ragged, self.dropout, self.training)
-        data = pack_padded_sequence(output, sizes).data
-        result = PackedSequence(data, batch_sizes, sorted_indices, unsorted_indices)
-        return result, write_state(self.options, reorder(after, unsorted_indices), True)
+        seq_len, batch = len(batch_sizes), int(batch_sizes[0])
+        self._check_input(data)
+        states = self._start(data, hx, batch, True)
+        # In the order of the packed sequence, longest first: batch_sizes[t] sequences have a step t.
+        sizes = (batch_sizes.unsqueeze(1) > torch.arange(batch)).sum(0)
+        ragged = check_lengths(sizes, seq_len, batch, data.device)
+        weights = self._weights()
+        if runs_packed(self.options, ragged):
+            result, after = run_packed(self.options, weights, packed, states, self.dropout, self.training)
+            return result, write_state(self.options, after, True)
+        steps, _ = pad_packed_sequence(PackedSequence(data, batch_sizes))
+        states = reorder(states, order)
+        output, after = run_stack(self.options, weights, steps, states, ragged, self.dropout, self.training)
+        result = PackedSequence(pack_padded_sequence(output, sizes).data, batch_sizes, order, back)
+        return result, write_state(self.options, reorder(after, back), True)
 
-    def _check_input(self, steps: Tensor) -> None:
-        if steps.shape[2] != self.input_size:
-            raise ShapeError(f"input must have input_size features, but {steps.shape[2]} != {self.input_size}")
-        if steps.shape[0] == 0:
-            raise ShapeError(f"input must have at least 1 step, but its shape is {tuple(steps.shape)} (seq_len first)")
+    def _check_input(self, x: Tensor) -> None:
+        if x.shape[-1] != self.input_size:
+            raise ShapeError(f"input must have input_size features, but {x.shape[-1]} != {self.input_size}")
+        if x.shape[0] == 0:
+            raise ShapeError(f"input must have at least 1 step, but its shape is {tuple(x.shape)} (seq_len first)")
         weight = self._weights()[0][0][0]
-        if steps.dtype != weight.dtype and not torch.is_autocast_enabled(steps.device.type):
-            raise OptionError(f"input must have the dtype of the layer, but {steps.dtype} != {weight.dtype}")
+        if x.dtype != weight.dtype and not torch.is_autocast_enabled(x.device.type):
+            raise OptionError(f"input must have the dtype of the layer, but {x.dtype} != {weight.dtype}")
 
-    def _start(self, steps: Tensor, hx: Any, batch: int, batched: bool) -> list[State]:
+    def _start(self, x: Tensor, hx: Any, batch: int, batched: bool) -> list[State]:
         if hx is None:
-            return zero_state(self.options, batch, steps)
-        dtype = None if torch.is_autocast_enabled(steps.device.type) else steps.dtype
+            return zero_state(self.options, batch, x)
+        dtype = None if torch.is_autocast_enabled(x.device.type) else x.dtype
         return read_state(self.options, hx, batch, batched, dtype)

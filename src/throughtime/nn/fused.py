@@ -2,10 +2,12 @@
 
 Whole layers run on `torch.lstm`, `gru`, `rnn_tanh` and `rnn_relu` as `torch.nn` runs them. Ragged lengths: two ways.
 
-*Packed*: the kernels take packed sequences. On GPUs (cuDNN) that is their fast way. On CPUs it is exact but slow: torch
-leaves oneDNN's LSTM, and each step's backward touches the gradient of the whole sequence. Measured with torch 2.13,
-float32, one core, (seq_len 256, batch 32, 128 → 128), lengths 256 … 42, forward + backward in ms, packed against held:
-LSTM 616 / 147, GRU 286 / 133, RNN 101 / 50; two cores and float64 alike.
+*Packed*: the kernels take packed sequences. On GPUs (cuDNN) that is their fast way. On CPUs it does work for real steps
+only, but torch leaves oneDNN's LSTM for it, and each step's backward touches the gradient of the whole sequence.
+Measured with torch 2.13, float32, one core, batch 32, 128 → 128, forward + backward in ms, packed against held: lengths
+256 … 42 (58 % real steps): LSTM 493 / 143, GRU 617 / 198, RNN 162 / 68; lengths 256 … 240: LSTM 1302 / 205; one
+sequence of 1000 and 31 of 30 (6 %): LSTM 863 / 988, GRU 663 / 889. Forward without gradients, 58 %: LSTM 43 / 46, GRU
+45 / 64; 6 %: LSTM 61 / 272. Hence the two shares in `prefers_packing`.
 
 *Held*: the padded kernels, kept exact. A step in the padding comes after the last real one (the reverse direction runs
 on sequences flipped within their lengths), so outputs up to there are right already; h_n is read from the output at the
@@ -21,7 +23,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from throughtime.nn.lengths import Ragged
 from throughtime.nn.loop import Weights
@@ -31,15 +32,20 @@ from throughtime.spec.cells import LayerOptions, gate_rows
 # Saturates any sigmoid, dwarfs what the other terms can be, and times a gradient stays far from overflow in float32.
 _HOLD = 1e18
 
+# Share of real steps among all of the padded input below which packed sequences are at least as fast on a CPU.
+_PACKED_BELOW_IN_TRAINING = 1 / 16
+_PACKED_BELOW = 1 / 2
+
 
 def has_kernel(options: LayerOptions) -> bool:
     """Whether torch has a fused kernel for this cell with these options."""
     return options.nonlinearity in ("tanh", "relu") and options.reset_after
 
 
-def prefers_packing(device: torch.device) -> bool:
-    """Whether ragged lengths go through packed sequences on this device; the reasons are at the top of this file."""
-    return device.type != "cpu"
+def prefers_packing(ragged: Ragged) -> bool:
+    """Whether these lengths had better go through packed sequences; the reasons are at the top of this file."""
+    worthwhile = _PACKED_BELOW_IN_TRAINING if torch.is_grad_enabled() else _PACKED_BELOW
+    return ragged.device.type != "cpu" or ragged.real_share < worthwhile
 
 
 def _kernel(options: LayerOptions) -> Any:
@@ -52,8 +58,8 @@ def run_layers(
     weights: Sequence[Tensor],
     num_layers: int,
     x: Tensor,
+    batch_sizes: Tensor | None,
     state: State,
-    ragged: Ragged | None,
     dropout: float,
     training: bool,
 ) -> tuple[Tensor, State]:
@@ -61,26 +67,20 @@ def run_layers(
 
     Args:
         weights: of all directions of all layers, in torch's order.
-        state: each (num_layers * num_directions, batch, hidden_size).
+        x: (seq_len, batch, features); or, with `batch_sizes` (seq_len,), the data of a packed sequence.
+        state: each (num_layers * num_directions, batch, hidden_size), in the order of the packed sequence.
         dropout: share of outputs that become zero between these layers while training.
 
     Returns:
-        The output (seq_len, batch, num_directions * hidden_size), exactly 0 in the padding, and the state at the end.
+        The output, as `x` with num_directions * hidden_size features, and the state at the end.
     """
     hx = state if options.cell == "LSTM" else state[0]
     settings = (list(weights), options.bias, num_layers, dropout, training, options.bidirectional)
-    if ragged is None:
+    if batch_sizes is None:
         output, *after = _kernel(options)(x, hx, *settings, False)
-        return output, tuple(after)
-    packed = pack_padded_sequence(x, ragged.lengths, enforce_sorted=False)
-    order, back = packed.sorted_indices, packed.unsorted_indices
-    assert order is not None and back is not None  # enforce_sorted=False always gives both
-    parts = tuple(part.index_select(1, order) for part in state)
-    data, *after = _kernel(options)(
-        packed.data, packed.batch_sizes, parts if options.cell == "LSTM" else parts[0], *settings
-    )
-    output, _ = pad_packed_sequence(PackedSequence(data, packed.batch_sizes, order, back), total_length=ragged.seq_len)
-    return output, tuple(part.index_select(1, back) for part in after)
+    else:
+        output, *after = _kernel(options)(x, batch_sizes, hx, *settings)
+    return output, tuple(after)
 
 
 def run_held_direction(

@@ -29,6 +29,11 @@ class Ragged:
     device: torch.device
 
     @cached_property
+    def real_share(self) -> float:
+        """Share of real steps among all steps of the padded input."""
+        return int(self.lengths.sum()) / (self.seq_len * self.lengths.numel())
+
+    @cached_property
     def _steps(self) -> Tensor:
         return torch.arange(self.seq_len, device=self.device).unsqueeze(1)
 

@@ -1,16 +1,17 @@
 """A stack of layers: which way each runs, dropout between them, padding cleared before and after."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
 
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from throughtime.nn import fused, loop
 from throughtime.nn.lengths import Ragged
 from throughtime.nn.loop import Weights
-from throughtime.nn.state import State, equal_sizes, join
+from throughtime.nn.state import State, equal_sizes, join, reorder
 from throughtime.spec.cells import LayerOptions
 
 LayerWeights = Sequence[Weights]
@@ -30,27 +31,73 @@ def run_stack(
 
     What stands in the padding of the input is never looked at; the output is exactly 0 there.
     """
-    whole = fused.has_kernel(options) and (ragged is None or fused.prefers_packing(x.device))
-    if whole and equal_sizes(options):
-        # One call for the stack: what torch.nn does, to the last bit and random number, and what cuDNN does best.
-        state = tuple(join(part) for part in zip(*states, strict=True))
-        flat = list(chain.from_iterable(chain.from_iterable(weights)))
-        output, after = fused.run_layers(options, flat, options.num_layers, x, state, ragged, dropout, training)
-        split = [torch.split(part, options.num_directions) for part in after]
-        return output, list(zip(*split, strict=True))
+    if runs_packed(options, ragged):
+        assert ragged is not None
+        packed = pack_padded_sequence(x, ragged.lengths, enforce_sorted=False)
+        packed, after = run_packed(options, weights, packed, states, dropout, training)
+        output, _ = pad_packed_sequence(packed, total_length=ragged.seq_len)
+        return output, after
+    if fused.has_kernel(options) and ragged is None:
+        return _run_kernels(options, weights, x, None, states, dropout, training)
 
     output = x if ragged is None else ragged.clear(x)
-    after_layers: list[State] = []
-    for layer, (layer_weights, layer_state) in enumerate(zip(weights, states, strict=True)):
+    ends: list[State] = []
+    for layer, (layer_weights, state) in enumerate(zip(weights, states, strict=True)):
         if layer and dropout:
             output = functional.dropout(output, dropout, training)
-        if whole:
-            flat = list(chain.from_iterable(layer_weights))
-            output, after = fused.run_layers(options, flat, 1, output, layer_state, ragged, 0.0, training)
-        else:
-            output, after = _run_directions(options, layer_weights, output, layer_state, ragged)
-        after_layers.append(after)
-    return output if ragged is None else ragged.clear(output), after_layers
+        output, end = _run_directions(options, layer_weights, output, state, ragged)
+        ends.append(end)
+    return output if ragged is None else ragged.clear(output), ends
+
+
+def runs_packed(options: LayerOptions, ragged: Ragged | None) -> bool:
+    """Whether these lengths go through packed sequences, so that one who has a packed sequence need not pad it."""
+    return ragged is not None and fused.has_kernel(options) and fused.prefers_packing(ragged)
+
+
+def run_packed(
+    options: LayerOptions,
+    weights: Sequence[LayerWeights],
+    packed: PackedSequence,
+    states: Sequence[State],
+    dropout: float,
+    training: bool,
+) -> tuple[PackedSequence, list[State]]:
+    """`run_stack` over a packed sequence; states are in the order of the batch, not in that of the packed sequence."""
+    data, batch_sizes, order, back = packed
+    data, after = _run_kernels(options, weights, data, batch_sizes, reorder(states, order), dropout, training)
+    return PackedSequence(data, batch_sizes, order, back), reorder(after, back)
+
+
+def _run_kernels(
+    options: LayerOptions,
+    weights: Sequence[LayerWeights],
+    x: Tensor,
+    batch_sizes: Tensor | None,
+    states: Sequence[State],
+    dropout: float,
+    training: bool,
+) -> tuple[Tensor, list[State]]:
+    """The stack on torch's fused kernels, over padded sequences of equal lengths or the data of a packed one."""
+    ends: list[State] = []
+    for layers in _groups(options):
+        if layers.start and dropout:
+            x = functional.dropout(x, dropout, training)
+        flat = list(chain.from_iterable(chain.from_iterable(weights[layers])))
+        state = tuple(join(part) for part in zip(*states[layers], strict=True))
+        count = layers.stop - layers.start
+        x, after = fused.run_layers(options, flat, count, x, batch_sizes, state, dropout, training)
+        ends.extend(zip(*(torch.split(part, options.num_directions) for part in after), strict=True))
+    return x, ends
+
+
+def _groups(options: LayerOptions) -> Iterator[slice]:
+    """Layers that one call of a kernel can run."""
+    if equal_sizes(options):
+        # The whole stack: what torch.nn does, to the last bit and random number, and what cuDNN does best.
+        yield slice(0, options.num_layers)
+    else:
+        yield from (slice(layer, layer + 1) for layer in range(options.num_layers))
 
 
 def _run_directions(

@@ -96,10 +96,10 @@ def join(tensors: Sequence[Tensor]) -> Tensor:
     return tensors[0] if len(tensors) == 1 else torch.cat(tuple(tensors))
 
 
-def reorder(states: list[State], index: Tensor | None) -> list[State]:
+def reorder(states: Sequence[State], index: Tensor | None) -> list[State]:
     """The sequences of a batch in another order; None leaves them."""
     if index is None:
-        return states
+        return list(states)
     return [tuple(tensor.index_select(1, index) for tensor in state) for state in states]
 
 

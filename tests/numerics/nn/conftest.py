@@ -13,9 +13,13 @@ from throughtime.spec import tolerances
 
 @dataclass(frozen=True)
 class Results:
-    """What a run gives, flat: output and states; gradients of the input, the initial state, the parameters."""
+    """What a run gives, flat: output and states; gradients of the input, the initial state, the parameters.
+
+    upstream: the gradient of the scalar that was differentiated with respect to each value.
+    """
 
     values: dict[str, Tensor]
+    upstream: dict[str, Tensor]
     gradients: dict[str, Tensor]
 
 
@@ -63,16 +67,16 @@ def run() -> Run:
         output, after = layer(leaves["input"], state, **more)
         values = dict([("output", output), *_tensors("state", after)])
         generator = torch.Generator().manual_seed(3)
-        total = sum(
-            (tensor * torch.randn(tensor.shape, generator=generator, dtype=torch.float64).to(tensor.dtype)).sum()
-            for _, tensor in sorted(values.items())
-        )
-        assert isinstance(total, Tensor)
+        upstream = {
+            name: torch.randn(values[name].shape, generator=generator, dtype=torch.float64).to(values[name].dtype)
+            for name in sorted(values)
+        }
+        total = torch.stack([(values[name] * upstream[name]).sum() for name in upstream]).sum()
         torch.autograd.backward(total)
         gradients = {name: leaf.grad for name, leaf in leaves.items() if leaf.grad is not None}
         gradients |= {name: p.grad.clone() for name, p in layer.named_parameters() if p.grad is not None}
         assert len(gradients) == len(leaves) + len(list(layer.parameters()))
-        return Results({name: value.detach() for name, value in values.items()}, gradients)
+        return Results({name: value.detach() for name, value in values.items()}, upstream, gradients)
 
     return _run
 

@@ -53,8 +53,13 @@ def _state(cell: str, num_layers: int, directions: int, dtype: torch.dtype = tor
 @pytest.fixture(params=["held", "packed"])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Both ways of the fused kernels, whichever this machine prefers."""
-    monkeypatch.setattr(fused, "prefers_packing", lambda device: request.param == "packed")
+    monkeypatch.setattr(fused, "prefers_packing", lambda ragged: request.param == "packed")
     return str(request.param)
+
+
+@pytest.fixture
+def held(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fused, "prefers_packing", lambda ragged: False)
 
 
 @pytest.mark.usefixtures("way")
@@ -100,3 +105,49 @@ def test_equals_each_sequence_alone(
         for ours, theirs in pairs:
             torch.testing.assert_close(ours[:, b : b + 1], theirs, rtol=OUTPUT.rtol, atol=OUTPUT.atol)
         assert not output[length:, b].any()
+
+
+@pytest.mark.usefixtures("way")
+@pytest.mark.parametrize(("cell", "options"), FUSED + LOOPED)
+@pytest.mark.parametrize("filler", [float("nan"), float("inf"), 1e30])
+def test_what_stands_in_the_padding_is_inert(
+    cell: str, options: dict[str, Any], filler: float, run: Callable[..., Any]
+) -> None:
+    layer = getattr(throughtime.nn, cell)(5, 6, 2, bidirectional=True, **options)
+    x = torch.randn(SEQ_LEN, len(LENGTHS), 5)
+    past = torch.arange(SEQ_LEN)[:, None] >= torch.tensor(LENGTHS)
+    x[past] = 0.0
+    clean = run(layer, x.clone(), lengths=LENGTHS)
+    x[past] = filler
+    dirty = run(layer, x, lengths=LENGTHS)
+    for ours, theirs in ((dirty.values, clean.values), (dirty.gradients, clean.gradients)):
+        for name in theirs:
+            assert torch.equal(ours[name], theirs[name]), name
+    assert not dirty.gradients["input"][past].any()
+    assert not dirty.values["output"][past].any()
+
+
+@pytest.mark.usefixtures("held")
+@pytest.mark.parametrize("cell", ["LSTM", "RNN"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_long_padding_changes_no_bit(cell: str, dtype: torch.dtype) -> None:
+    """Held over hundreds of steps: were a gate 1 − ε, c_n would decay; were relu's h free, it would overflow."""
+    options = {"nonlinearity": "relu"} if cell == "RNN" else {}
+    layer = getattr(throughtime.nn, cell)(5, 6, dtype=dtype, **options)
+    with torch.no_grad():
+        layer.weight_hh_l0.mul_(3.0)
+    short = torch.randn(3, 2, 5, dtype=dtype)
+    results = []
+    for seq_len in (4, 600):
+        x = torch.zeros(seq_len, 2, 5, dtype=dtype)
+        x[:3] = short
+        x.requires_grad_()
+        layer.zero_grad()
+        output, state = layer(x, lengths=[3, 2])
+        values = [output[:3], *(state if cell == "LSTM" else [state])]
+        torch.autograd.backward(torch.stack([value.square().sum() for value in values]).sum())
+        assert x.grad is not None
+        results.append([*values, x.grad[:3], *(parameter.grad for parameter in layer.parameters())])
+    for few, many in zip(*results, strict=True):
+        assert torch.isfinite(few).all()
+        assert torch.equal(many, few)

@@ -1,0 +1,117 @@
+"""What the layers have beyond torch's, and what they refuse."""
+
+import inspect
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from throughtime.nn import GRU, LSTM, RNN
+from throughtime.spec.errors import OptionError
+
+
+def test_sizes_that_differ_give_lists_of_states() -> None:
+    layer = LSTM(3, [4, 6], bidirectional=True)
+    assert (layer.hidden_size, layer.num_layers) == ((4, 6), 2)
+    assert layer.weight_ih_l1.shape == (24, 8)
+    output, (h_n, c_n) = layer(torch.randn(5, 2, 3))
+    assert output.shape == (5, 2, 12)
+    assert [tuple(part.shape) for part in h_n] == [tuple(part.shape) for part in c_n] == [(2, 2, 4), (2, 2, 6)]
+    again, _ = layer(torch.randn(5, 2, 3), (h_n, c_n))
+    assert again.shape == output.shape
+    _, (h_n, _) = layer(torch.randn(5, 3))
+    assert [tuple(part.shape) for part in h_n] == [(2, 4), (2, 6)]
+    assert repr(layer) == "LSTM(3, [4, 6], bidirectional=True)"
+
+
+def test_initial_values_are_bounded_by_each_layers_own_size() -> None:
+    parameters = dict(RNN(3, [4, 100]).named_parameters())
+    assert 0.1 < parameters["weight_hh_l0"].abs().max() <= 0.5
+    assert parameters["weight_hh_l1"].abs().max() <= 0.1
+
+
+def test_equal_sizes_in_a_list_are_torchs_form() -> None:
+    layer = GRU(3, [4, 4])
+    assert layer.hidden_size == 4
+    assert layer(torch.randn(5, 2, 3))[1].shape == (2, 2, 4)
+    assert repr(layer) == "GRU(3, 4, num_layers=2)"
+
+
+def test_sizes_may_be_integers_of_numpy() -> None:
+    assert RNN(np.int64(3), np.int32(4), np.int64(2)).hidden_size == 4  # type: ignore[arg-type]
+
+
+def test_repr_names_what_torch_lacks() -> None:
+    assert repr(RNN(3, 4, nonlinearity="identity", bias=False)) == "RNN(3, 4, nonlinearity='identity', bias=False)"
+    assert repr(GRU(3, 4, reset_after=False)) == "GRU(3, 4, reset_after=False)"
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_forget_bias_is_the_sum_of_both_biases(bidirectional: bool) -> None:
+    torch.manual_seed(1)
+    layer = LSTM(3, [4, 5], bidirectional=bidirectional, forget_bias=1.5)
+    torch.manual_seed(1)
+    plain = LSTM(3, [4, 5], bidirectional=bidirectional)
+    for name, parameter in layer.named_parameters():
+        expected = dict(plain.named_parameters())[name].detach().clone()
+        if name.startswith("bias"):
+            size = len(expected) // 4
+            expected[size : 2 * size] = 1.5 if name.startswith("bias_ih") else 0.0
+        assert torch.equal(parameter, expected), name
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: LSTM(3, 4, proj_size=2), "proj_size is not available in this version"),
+        (lambda: GRU(3, 4, proj_size=2), "proj_size is not available in this version"),
+        (lambda: LSTM(3, 4, layer_norm=True), "layer_norm is not available in this version"),
+        (lambda: RNN(3, 4, backend="native"), "backend is not available in this version"),
+        (lambda: LSTM(3, 4, peephole=False), "peephole is not available in this version"),
+        (lambda: RNN(3, 4, nonlinearity="softmax"), "nonlinearity must be one of"),  # type: ignore[arg-type]
+        (lambda: RNN(0, 4), "input_size must be at least 1, but is 0"),
+        (lambda: RNN(3, []), "hidden_size must hold one size"),
+        (lambda: RNN(3, [4, 0]), "hidden_size must hold one size"),
+        (lambda: RNN(3, 4.0), "hidden_size must be an integer, but is 4.0"),  # type: ignore[arg-type]
+        (lambda: RNN(3, [4, 5.0]), r"hidden_size\[1\] must be an integer"),  # type: ignore[list-item]
+        (lambda: RNN(3, 4, 0), "num_layers must be at least 1, but is 0"),
+        (lambda: RNN(3, [4, 5], 3), r"num_layers must match len\(hidden_size\), but 3 != 2"),
+        (lambda: GRU(3, 4, 1, 0.5), "bias must be True or False, but is 0.5"),  # type: ignore[arg-type]
+        (lambda: GRU(3, 4, batch_first=1), "batch_first must be True or False"),  # type: ignore[arg-type]
+        (lambda: GRU(3, 4, bidirectional=2), "bidirectional must be True or False"),  # type: ignore[arg-type]
+        (lambda: GRU(3, 4, reset_after=None), "reset_after must be True or False"),  # type: ignore[arg-type]
+        (lambda: GRU(3, 4, 2, dropout=1.5), "dropout must be a number in 0..1, but is 1.5"),
+        (lambda: GRU(3, 4, 2, dropout=True), "dropout must be a number in 0..1, but is True"),
+        (lambda: GRU(3, 4, 2, dropout=float("nan")), "dropout must be a number in 0..1, but is nan"),
+        (lambda: LSTM(3, 4, bias=False, forget_bias=1.0), "forget_bias needs bias=True"),
+        (lambda: LSTM(3, 4, forget_bias=float("inf")), "forget_bias must be a finite number, but is inf"),
+    ],
+)
+def test_refused_with_a_reason_on_one_line(make: Any, message: str) -> None:
+    with pytest.raises(OptionError, match=message) as error:
+        make()
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(("layer", "keyword"), [(RNN, "reset_after"), (GRU, "nonlinearity"), (LSTM, "hiden_size")])
+def test_unknown_keywords_are_pythons_error(layer: Any, keyword: str) -> None:
+    with pytest.raises(TypeError, match=f"unexpected keyword argument '{keyword}'"):
+        layer(3, 4, **{keyword: True})
+
+
+def test_dropout_on_one_layer_warns_as_torch_does() -> None:
+    with pytest.warns(UserWarning, match="does nothing with num_layers=1") as records:
+        LSTM(3, 4, dropout=0.5)
+    assert records[0].filename == __file__
+
+
+def test_positional_order_is_torchs() -> None:
+    def order(layer: Any) -> list[str]:
+        kinds = inspect.signature(layer).parameters.values()
+        return [p.name for p in kinds if p.kind is p.POSITIONAL_OR_KEYWORD]
+
+    common = ["bias", "batch_first", "dropout", "bidirectional"]
+    assert order(RNN) == ["input_size", "hidden_size", "num_layers", "nonlinearity", *common, "device", "dtype"]
+    assert order(GRU) == ["input_size", "hidden_size", "num_layers", *common, "device", "dtype"]
+    assert order(LSTM) == ["input_size", "hidden_size", "num_layers", *common, "proj_size", "device", "dtype"]
