@@ -38,10 +38,14 @@ def check_command(
     test: Annotated[
         str | None, typer.Option(metavar="DATA", help="A test set: also report what it shares with DATA.")
     ] = None,
-    text_column: Annotated[str | None, typer.Option(metavar="NAME", help="Column of the texts [guessed].")] = None,
-    label_column: Annotated[str | None, typer.Option(metavar="NAME", help="Column of the labels [guessed].")] = None,
+    text_column: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Column of the texts; guessed where plain.")
+    ] = None,
+    label_column: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Column of the labels; guessed where plain.")
+    ] = None,
     group_column: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Column of what must not be split (movie, author, …) [none].")
+        str | None, typer.Option(metavar="NAME", help="Column of what must not be split (movie, author, …).")
     ] = None,
     unlabelled: Annotated[bool, typer.Option("--unlabelled", help="The texts have no labels.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")] = False,
@@ -133,9 +137,8 @@ def _show_tables(report: "CheckReport") -> None:
             console.print(table)
         console.print()
     for kind, message in _findings(report):
-        console.print(
-            Text(f"{kind}: ", style="bold red" if kind == "problem" else "yellow").append(message, style="none")
-        )
+        style = "bold red" if kind == "problem" else "bold yellow"
+        console.print(Text.assemble((f"{kind}: ", style), message))
     console.print(Text(_verdict(report), style="bold"))
 
 

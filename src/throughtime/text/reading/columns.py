@@ -68,6 +68,8 @@ def choose(wanted: Columns, present: Sequence[str], strings: Sequence[str], name
             )
     if label is None and labelled:
         others = [column for column in present if column not in (text, wanted.group)]
+        if not others:
+            raise DataError(f"{name}: no column for the labels beside {_listed(present)}; add one, such as 'label'")
         if len(others) != 1:
             raise DataError(
                 f"{name}: cannot tell which column holds the labels; its columns are {_listed(present)}: "

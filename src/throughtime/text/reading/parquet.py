@@ -65,7 +65,7 @@ class ParquetSource(TableSource):
             # Pages are read as they are needed, not a row group at a time.
             with pq.ParquetFile(self._path, pre_buffer=False, buffer_size=2**20) as file:
                 yield file
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise DataError(
                 f"{self.name}: not a whole Parquet file ({shown(error, 120)}); copy or download it again"
             ) from None

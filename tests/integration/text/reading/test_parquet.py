@@ -100,13 +100,14 @@ def test_bytes_that_are_no_utf8_are_named(tmp_path: Path, everything: Any) -> No
         everything(open_source(path))
 
 
-@pytest.mark.parametrize("damage", ["cut", "other", "flipped"])
+@pytest.mark.parametrize("damage", ["cut", "other", "flipped", "name"])
 def test_a_file_that_is_not_whole_is_refused(damage: str, tmp_path: Path, everything: Any) -> None:
-    path = Path(written(tmp_path / "a.parquet", text=[f"text {i}" * 9 for i in range(999)], label=[1, 2, 3] * 333))
+    path = Path(written(tmp_path / "a.parquet", text=[f"words {i}" * 9 for i in range(999)], label=[1, 2, 3] * 333))
     content = path.read_bytes()
     damaged = {
         "cut": content[: len(content) // 2],
         "other": b"text,label\nx,1\n" * 100,
+        "name": content.replace(b"text", b"t\x8axt"),
         "flipped": content[:4] + bytes(b ^ 0xFF for b in content[4:400]) + content[400:],
     }
     path.write_bytes(damaged[damage])

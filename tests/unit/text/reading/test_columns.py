@@ -53,6 +53,8 @@ def test_without_labels_only_a_named_label_column_is_read() -> None:
         (Columns(group="movie"), ["text", "label"], ["no column 'movie'", "'text', 'label'", "--group-column"]),
         (GUESSED, ["a", "b", "label"], ["which column holds the texts", "'a', 'b', 'label'", "--text-column"]),
         (GUESSED, ["text", "a", "b"], ["which column holds the labels", "'text', 'a', 'b'", "--label-column"]),
+        (GUESSED, ["text"], ["f: no column for the labels beside 'text'; add one"]),
+        (Columns(group="m"), ["text", "m"], ["f: no column for the labels beside 'text', 'm'"]),
         (GUESSED, ["review", "comment", "label"], ["'review', 'comment'", "could each be the text", "--text-column"]),
         (GUESSED, ["text", "class", "topic"], ["'class', 'topic'", "could each be the label", "--label-column"]),
         (Columns(text="label", label="label"), ["text", "label"], ["'label' cannot be two of", "name one column each"]),
