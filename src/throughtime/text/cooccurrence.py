@@ -1,0 +1,104 @@
+"""Word vectors from the training texts themselves: a factorisation of what stands near what.
+
+A recurrent model that starts from random vectors learns a rare word's meaning from the few labels it meets. Which words
+stand in the same company is known without labels, and from the same texts, in seconds.
+
+Source: positive pointwise mutual information with context-distribution smoothing and symmetric eigenvalue weighting,
+Levy, Goldberg & Dagan 2015, "Improving distributional similarity with lessons learned from word embeddings", sections
+2.1 and 3; factorised by randomised subspace iteration, Halko, Martinsson & Tropp 2011, algorithm 4.4.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from throughtime.spec.errors import DataError
+from throughtime.spec.model import UNKNOWN_ID
+from throughtime.text.encoded import Corpus
+from throughtime.text.splitting import TRAIN
+
+WINDOW: Final = 5
+"""Words to each side that count as company; the k-th counts (WINDOW + 1 - k) / WINDOW."""
+SMOOTHING: Final = 0.75
+"""Exponent of the context distribution: rare contexts weigh less than their own count would have them."""
+LARGEST_VOCABULARY: Final = 50_000
+"""Rows that take part; rarer words have too little company, and the table would outgrow memory."""
+MOST_TOKENS: Final = 20_000_000
+"""Training tokens that are counted; more do not better the vectors, and would take minutes."""
+_OVERSAMPLING: Final = 10
+_ITERATIONS: Final = 3
+_ROWS_AT_ONCE: Final = 20_000
+
+
+@dataclass(frozen=True)
+class CooccurrenceVectors:
+    """matrix: (vocabulary, size) float32 with standard deviation 1; found: (vocabulary,), which rows have a vector."""
+
+    matrix: NDArray[np.float32]
+    found: NDArray[np.bool_]
+
+
+def cooccurrence_vectors(corpus: Corpus, *, size: int, seed: int) -> CooccurrenceVectors:
+    """Vectors of the corpus's vocabulary, from its training rows alone.
+
+    Raises:
+        DataError: the vocabulary is smaller than `size`, so that there is nothing to factorise.
+    """
+    words = min(len(corpus.vocabulary), LARGEST_VOCABULARY)
+    if words <= size + _OVERSAMPLING:
+        raise DataError(
+            f"encoder.embedding_init: cooccurrence needs a vocabulary larger than embedding_size + {_OVERSAMPLING}, "
+            f"but the training texts give {words} tokens for size {size}; use embedding_init: random"
+        )
+    table = _association(_company(corpus, words))
+    matrix = np.zeros((len(corpus.vocabulary), size), dtype=np.float32)
+    matrix[:words] = _factor(table, size, np.random.default_rng([seed, size]))
+    found = np.any(matrix != 0, axis=1)
+    spread = float(matrix[found].std()) if found.any() else 1.0
+    return CooccurrenceVectors(matrix / max(spread, 1e-12), found)
+
+
+def _company(corpus: Corpus, words: int) -> sparse.csr_matrix:
+    """(words, words) symmetric weights of standing near each other; unknown words keep no company."""
+    rows = corpus.rows(TRAIN)
+    ends = np.cumsum(corpus.lengths[rows])
+    rows = rows[: int(np.searchsorted(ends, MOST_TOKENS)) + 1]
+    total = sparse.csr_matrix((words, words), dtype=np.float32)
+    for start in range(0, len(rows), _ROWS_AT_ONCE):
+        part = rows[start : start + _ROWS_AT_ONCE]
+        ids = np.concatenate([corpus.tokens(int(row)) for row in part]).astype(np.int64)
+        corpus.release(len(part))
+        text = np.repeat(np.arange(len(part)), corpus.lengths[part])
+        known = (ids > UNKNOWN_ID) & (ids < words)
+        for distance in range(1, WINDOW + 1):
+            near = known[distance:] & known[:-distance] & (text[distance:] == text[:-distance])
+            weights = np.full(int(near.sum()), (WINDOW + 1 - distance) / WINDOW, dtype=np.float32)
+            pairs = (ids[:-distance][near], ids[distance:][near])
+            total = total + sparse.coo_matrix((weights, pairs), shape=(words, words)).tocsr()
+    return total + total.T
+
+
+def _association(company: sparse.csr_matrix) -> sparse.csr_matrix:
+    """max(0, ln p(w, c) / (p(w) p_s(c))), with p_s(c) ∝ count(c)^SMOOTHING."""
+    counts = np.asarray(company.sum(axis=1), dtype=np.float64).ravel()
+    smoothed = counts**SMOOTHING
+    smoothed /= max(float(smoothed.sum()), 1e-300)
+    table = company.tocoo()
+    values = np.log(table.data / (counts[table.row] * smoothed[table.col]))
+    kept = values > 0
+    return sparse.csr_matrix((values[kept].astype(np.float32), (table.row[kept], table.col[kept])), shape=company.shape)
+
+
+def _factor(table: sparse.csr_matrix, size: int, generator: np.random.Generator) -> NDArray[np.float32]:
+    """U √S of the leading `size` singular triples of `table`: (words, size)."""
+    start = generator.standard_normal((table.shape[1], size + _OVERSAMPLING)).astype(np.float32)
+    basis = np.linalg.qr(table @ start)[0]
+    for _ in range(_ITERATIONS):
+        basis = np.linalg.qr(table.T @ basis)[0]
+        basis = np.linalg.qr(table @ basis)[0]
+    left, values, _ = np.linalg.svd((table.T @ basis).T, full_matrices=False)
+    result: NDArray[np.float32] = ((basis @ left[:, :size]) * np.sqrt(values[:size])).astype(np.float32)
+    return result

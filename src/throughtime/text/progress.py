@@ -1,0 +1,143 @@
+"""Progress of training on standard error: a live bar on a terminal, plain lines elsewhere, a row an epoch on both."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from throughtime.text.training.reporter import EpochRecord, Reporter
+
+PLAIN_EVERY_SECONDS = 15.0
+
+
+@contextmanager
+def console_reporter(out: Path | None = None) -> Iterator[Reporter]:
+    """A Reporter for this process's standard error; on a stop by hand it says how a run in `out` goes on."""
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    reporter: Live | Plain = Live(console) if console.is_terminal else Plain(console)
+    try:
+        with reporter:
+            yield reporter
+    except KeyboardInterrupt:
+        if out is not None:
+            console.print(f"stopped; the same command with --resume goes on (state in {out})", markup=False)
+        raise
+
+
+class Table:
+    """The lines that both kinds of output share: the model, then one row an epoch."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.epochs = 0
+        self._header_due = True
+
+    def say(self, text: str) -> None:
+        self.console.print(text, markup=False)
+
+    def start(self, summary: str, epochs: int, steps: int, first_step: int) -> None:
+        self.epochs = epochs
+        self.say(summary)
+        self.say(f"resuming at step {first_step} of {steps}" if first_step else f"{epochs} epochs, {steps} steps")
+
+    def epoch(self, record: EpochRecord, best: bool) -> None:
+        if self._header_due:
+            self.say("  epoch   train loss    acc   valid loss    acc   seconds   tokens/s")
+            self._header_due = False
+        self.say(
+            f"{record.epoch:>4}/{self.epochs:<3}{record.train_loss:>11.4f} {record.train_accuracy:>6.4f}  "
+            f"{_or_dash(record.validation_loss):>11} {_or_dash(record.validation_accuracy):>6}"
+            f"{record.seconds:>10.1f} {record.tokens_per_second:>10,.0f}{'  best' if best else ''}"
+        )
+
+    def warn(self, message: str) -> None:
+        self.say(f"warning: {message}")
+
+
+class Live(Table):
+    """A bar for preparation, then one for the steps of the run."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(console)
+        self.progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}"),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+        )
+        self._stages: dict[str, TaskID] = {}
+
+    def __enter__(self) -> "Live":
+        self.progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.progress.stop()
+
+    def stage(self, name: str, done: int, total: int | None) -> None:
+        if name not in self._stages:
+            self._finish_stages()
+            self._stages[name] = self.progress.add_task(name, total=total, note="")
+        self.progress.update(self._stages[name], completed=done, total=total)
+
+    def start(self, summary: str, epochs: int, steps: int, first_step: int) -> None:
+        self._finish_stages()
+        super().start(summary, epochs, steps, first_step)
+        self._task = self.progress.add_task("training", total=steps, completed=first_step, note="")
+
+    def step(self, epoch: int, step: int, loss: float, tokens_per_second: float) -> None:
+        note = f"epoch {epoch + 1}/{self.epochs}  loss {loss:.3f}  {tokens_per_second:,.0f} tokens/s"
+        self.progress.update(self._task, completed=step, note=note)
+
+    def _finish_stages(self) -> None:
+        for task in self._stages.values():
+            self.progress.remove_task(task)
+        self._stages.clear()
+
+
+class Plain(Table):
+    """A line now and then, for a log file."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(console)
+        self._stage = ""
+        self._said = time.monotonic()
+        self._steps = 0
+
+    def __enter__(self) -> "Plain":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return
+
+    def stage(self, name: str, done: int, total: int | None) -> None:
+        if name != self._stage:
+            self._stage = name
+            self.say(name)
+        elif self._due():
+            self.say(f"{name}: {done:,}" + (f" of {total:,}" if total else ""))
+
+    def start(self, summary: str, epochs: int, steps: int, first_step: int) -> None:
+        super().start(summary, epochs, steps, first_step)
+        self._steps = steps
+
+    def step(self, epoch: int, step: int, loss: float, tokens_per_second: float) -> None:
+        if self._due():
+            self.say(f"step {step:,} of {self._steps:,}: loss {loss:.3f}, {tokens_per_second:,.0f} tokens/s")
+
+    def _due(self) -> bool:
+        now = time.monotonic()
+        if now - self._said < PLAIN_EVERY_SECONDS:
+            return False
+        self._said = now
+        return True
+
+
+def _or_dash(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4f}"

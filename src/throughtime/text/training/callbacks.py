@@ -1,0 +1,154 @@
+"""What happens at the end of a round: validation, the best weights, early stopping, history, and the saved state."""
+
+import os
+import resource
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import lightning
+import numpy as np
+from torch import Tensor
+
+from throughtime.runtime.scores import Scores, score
+from throughtime.text.encoded import Corpus
+from throughtime.text.training.evaluation import probabilities
+from throughtime.text.training.module import EpochSums, TextTraining
+from throughtime.text.training.reporter import EpochRecord, Reporter
+from throughtime.text.training.schedule import learning_rate
+
+SAVE_EVERY_SECONDS = 20.0
+
+
+class EpochEnd(lightning.Callback):
+    """Validates at the end of each epoch of the data, keeps the best weights and the history, stops early.
+
+    All of it is part of the saved state: a resumed run knows its past. "Best" is the highest validation accuracy, and
+    of equals the one with the lower loss.
+    """
+
+    def __init__(self, corpus: Corpus, validation: np.ndarray, *, patience: int | None, reporter: Reporter) -> None:
+        self.corpus = corpus
+        self.validation = validation
+        self.patience = patience
+        self.reporter = reporter
+        self.history: list[dict[str, Any]] = []
+        self.best_score: tuple[float, float] | None = None
+        self.best_epoch: int | None = None
+        self.best_weights: dict[str, Tensor] | None = None
+        self.stopped = False
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        if self.stopped:  # killed between the decision to stop and the end of the run
+            trainer.should_stop = True
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        assert isinstance(pl_module, TextTraining)
+        at = pl_module.loaders.rounds[trainer.current_epoch]
+        if not at.ends_epoch:
+            return
+        started = time.perf_counter()
+        scores = self._validate(pl_module)
+        step = at.step + at.last - at.first
+        record = self._record(pl_module, at.epoch, step, scores, time.perf_counter() - started)
+        self.history.append(record.as_dict())
+        best = scores is not None and self._is_best(scores)
+        if best and scores is not None:
+            self.best_score = (scores.accuracy, -scores.log_loss)
+            self.best_epoch = at.epoch
+            self.best_weights = {n: t.clone() for n, t in pl_module.evaluated_model().state_dict().items()}
+        pl_module.sums = EpochSums()
+        self.reporter.epoch(record, best)
+        if self.patience is not None and self.best_epoch is not None and at.epoch - self.best_epoch >= self.patience:
+            self.stopped = trainer.should_stop = True
+
+    def _validate(self, module: TextTraining) -> Scores | None:
+        if not len(self.validation):
+            return None
+        predicted = probabilities(module.evaluated_model(), self.corpus, self.validation)
+        return score(self.corpus.labels[self.validation], predicted, self.corpus.classes)
+
+    def _is_best(self, scores: Scores) -> bool:
+        return self.best_score is None or (scores.accuracy, -scores.log_loss) > self.best_score
+
+    def _record(
+        self, module: TextTraining, epoch: int, step: int, scores: Scores | None, seconds: float
+    ) -> EpochRecord:
+        sums = module.sums
+        counted = max(1, sums.texts if not sums.skipped else round(sums.texts * (1 - sums.skipped / sums.steps)))
+        return EpochRecord(
+            epoch=epoch + 1,
+            step=step,
+            train_loss=sums.loss / counted,
+            train_accuracy=sums.correct / counted,
+            validation_loss=None if scores is None else scores.log_loss,
+            validation_accuracy=None if scores is None else scores.accuracy,
+            validation_macro_f1=None if scores is None else scores.macro_f1,
+            learning_rate=learning_rate(module.config.optimiser, step - 1, module.total_steps),
+            gradient_norm=sums.norm / max(1, sums.steps - sums.skipped),
+            skipped_steps=sums.skipped,
+            seconds=sums.seconds + seconds,
+            tokens_per_second=sums.tokens / sums.seconds if sums.seconds else 0.0,
+            peak_memory_mb=peak_memory_mb(),
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "history": self.history,
+            "best_score": self.best_score,
+            "best_epoch": self.best_epoch,
+            "best_weights": self.best_weights,
+            "stopped": self.stopped,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.history = list(state_dict["history"])
+        self.best_score = None if state_dict["best_score"] is None else tuple(state_dict["best_score"])
+        self.best_epoch = state_dict["best_epoch"]
+        self.best_weights = state_dict["best_weights"]
+        self.stopped = state_dict["stopped"]
+
+
+class SaveState(lightning.Callback):
+    """Saves the run's state after a round, at most every SAVE_EVERY_SECONDS and after each epoch, whole or not."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._saved = time.monotonic()
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        assert isinstance(pl_module, TextTraining)
+        ends_epoch = pl_module.loaders.rounds[trainer.current_epoch].ends_epoch
+        if not ends_epoch and time.monotonic() - self._saved < SAVE_EVERY_SECONDS:
+            return
+        temporary = self.path.with_suffix(".partial")
+        trainer.save_checkpoint(temporary)
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(self.path)
+        self._saved = time.monotonic()
+
+    def on_save_checkpoint(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        assert isinstance(pl_module, TextTraining)
+        checkpoint["epoch_sums"] = asdict(pl_module.sums)
+
+    def on_load_checkpoint(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        assert isinstance(pl_module, TextTraining)
+        pl_module.sums = EpochSums(**checkpoint["epoch_sums"])
+
+
+def peak_memory_mb() -> float:
+    """Largest resident size of this process so far, MB of 10⁶ bytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+
+
+def best_or_last(module: TextTraining, end: EpochEnd, keep: str) -> dict[str, Tensor]:
+    """Weights to save: those of the best epoch, or the last ones where asked for or where nothing was validated."""
+    if keep == "best" and end.best_weights is not None:
+        return end.best_weights
+    return module.evaluated_model().state_dict()

@@ -1,0 +1,97 @@
+"""The model card: README.md of a model directory, for the person who finds the model later."""
+
+from typing import Any
+
+from throughtime.spec.model import ModelConfig
+
+
+def model_card(config: ModelConfig, metrics: dict[str, Any]) -> str:
+    """Markdown: what the model is, from which data, by which protocol, its scores, its limits."""
+    facts = config.training
+    lines = [
+        "# A text classifier, trained with throughtime",
+        "",
+        f"Classes: {', '.join(f'`{label}`' for label in config.labels)}. {_architecture(config)}",
+        "",
+        "```",
+        'throughtime predict DIR "a text"',
+        "throughtime evaluate DIR data.csv",
+        "```",
+        "",
+        "## Data and protocol",
+        "",
+        f"Trained on `{facts.get('data', 'texts given in memory')}` with recipe `{facts.get('recipe')}`, "
+        f"seed {facts.get('seed')}.",
+        "",
+        "| fact | value |",
+        "|---|---|",
+        *(f"| {name} | {_plain(value)} |" for name, value in _facts(facts)),
+        "",
+        "## Scores",
+        "",
+        *_scores(metrics),
+        "",
+        "The epoch that is kept, and anything else that was chosen, was chosen on the validation part; its score is "
+        "therefore a little too good. A test part plays no role in training.",
+        "",
+        "## Limits",
+        "",
+        f"- It reads {_cut(config)}",
+        "- A word that training never saw twice is unknown to it. Texts of another kind, language or time than those "
+        "it was trained on get an answer too, and it may be wrong with confidence.",
+        "- A text without a single token gets the share of each class among the training texts.",
+        "- It repeats whatever bias its training labels have.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _architecture(config: ModelConfig) -> str:
+    encoder = config.encoder
+    if encoder.kind == "bag":
+        return f"Mean of the {encoder.embedding_size}-dimensional vectors of a text's tokens, then a linear layer."
+    sizes = ", ".join(map(str, encoder.hidden_size))
+    segment = "" if encoder.segment is None else f", started afresh every {encoder.segment} tokens"
+    direction = "bidirectional " if encoder.bidirectional else ""
+    return (
+        f"Embedding ({encoder.embedding_size}) → {direction}{encoder.cell} ({sizes}){segment} → "
+        f"{config.head.pooling} pooling → linear layer."
+    )
+
+
+def _facts(facts: dict[str, Any]) -> list[tuple[str, Any]]:
+    shown = ("epochs", "best_epoch", "training_seconds", "tokens_per_second", "peak_memory_mb", "threads")
+    rows = [(name, facts[name]) for name in shown if facts.get(name) is not None]
+    for section in ("corpus", "embedding", "versions"):
+        rows += [(f"{section}: {name}", value) for name, value in facts.get(section, {}).items()]
+    return [(name.replace("_", " "), value) for name, value in rows]
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_plain(part)}" for key, part in value.items())
+    if isinstance(value, float):
+        return f"{value:g}"
+    return str(value).replace("|", "\\|")
+
+
+def _scores(metrics: dict[str, Any]) -> list[str]:
+    parts = [(name, metrics[name]) for name in ("validation", "test") if metrics.get(name)]
+    if not parts:
+        return ["No part of the data was held out, so there is no score."]
+    keys = [key for key, value in parts[0][1].items() if isinstance(value, int | float)]
+    lines = ["| part | " + " | ".join(key.replace("_", " ") for key in keys) + " |", "|---" * (len(keys) + 1) + "|"]
+    for name, scores in parts:
+        lines.append(f"| {name} | " + " | ".join(_number(scores[key]) for key in keys) + " |")
+    return lines
+
+
+def _number(value: float) -> str:
+    return str(value) if isinstance(value, int) else f"{value:.4f}"
+
+
+def _cut(config: ModelConfig) -> str:
+    keep = config.preprocessing.max_tokens
+    part = {"head": "the first", "tail": "the last", "head+tail": "the first and last"}[config.preprocessing.cut]
+    which = f"{keep // 2} and {keep - keep // 2}" if config.preprocessing.cut == "head+tail" else str(keep)
+    return f"{part} {which} tokens of a longer text, and nothing between or beyond."

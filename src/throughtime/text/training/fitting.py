@@ -1,0 +1,178 @@
+"""A corpus and a configuration → trained weights. Knows nothing of files but its own scratch folder."""
+
+import logging
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning
+import numpy as np
+import torch
+
+from throughtime.spec.errors import ConfigError, DataError, TrainingError
+from throughtime.spec.model import EncoderConfig, HeadConfig
+from throughtime.text.batching import BucketBatches
+from throughtime.text.config import TrainConfig
+from throughtime.text.encoded import Corpus
+from throughtime.text.splitting import TRAIN, VALIDATION
+from throughtime.text.training.callbacks import EpochEnd, SaveState, best_or_last, peak_memory_mb
+from throughtime.text.training.embeddings import initial_embedding
+from throughtime.text.training.model import TextModel
+from throughtime.text.training.module import TextTraining
+from throughtime.text.training.reporter import Reporter
+from throughtime.text.training.rounds import RoundLoaders, plan_rounds, round_seed
+
+STATE_FILE = "state.ckpt"
+WEIGHTS = 2**32 - 1
+"""Number, beside those of rounds, of the seed of the first weights."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What training gives: tensors by their names in model.safetensors, and how they came to be.
+
+    best_epoch: from 1; None where the last weights are kept. failure: why training stopped before its end, if it did.
+    """
+
+    encoder: EncoderConfig
+    head: HeadConfig
+    tensors: dict[str, np.ndarray]
+    history: list[dict[str, Any]]
+    best_epoch: int | None
+    seconds: float
+    embedding_facts: dict[str, Any]
+    failure: TrainingError | None
+
+
+def fit(
+    corpus: Corpus, config: TrainConfig, *, seed: int, reporter: Reporter, scratch: Path | None, resume: bool
+) -> Fitted:
+    """Trains a model on the corpus's training rows.
+
+    Args:
+        scratch: folder for the run's state, saved as it goes; None saves nothing.
+        resume: continue from the state in `scratch` where there is one.
+    Raises:
+        DataError: no training text has a token.
+        TrainingError: gradients stayed non-finite before a first epoch was done.
+    """
+    started = time.perf_counter()
+    rows = corpus.rows(TRAIN)
+    rows = rows[corpus.lengths[rows] > 0]
+    if not len(rows):
+        raise DataError("no training text holds a single token; look at the texts with `throughtime data check`")
+    if config.encoder.embedding_init == "vectors" and config.encoder.vectors is None:
+        raise ConfigError("encoder.vectors: this configuration starts from pre-trained vectors; give --vectors FILE")
+    encoder = config.encoder_config(len(corpus.vocabulary))
+    head = config.head_config(len(corpus.classes))
+    torch.manual_seed(round_seed(seed, WEIGHTS))
+    model = TextModel(encoder, head, config)
+    embedding_facts = initial_embedding(model, corpus, config.encoder, seed=seed, reporter=reporter)
+
+    batches = BucketBatches(corpus.lengths, rows, batch_size=config.training.batch_size, seed=seed, shuffle=True)
+    steps = -(-len(rows) // config.training.batch_size)
+    rounds = plan_rounds(epochs=config.training.epochs, steps_an_epoch=steps, max_steps=config.training.max_steps)
+    module = TextTraining(
+        model,
+        config,
+        RoundLoaders(corpus, batches, rounds),
+        seed=seed,
+        class_weights=class_weights(corpus, rows) if config.training.class_weights == "balanced" else None,
+        reporter=reporter,
+    )
+    validation = validation_rows(corpus, config.training.validation_limit, seed)
+    end = EpochEnd(corpus, validation, patience=config.training.patience, reporter=reporter)
+    callbacks: list[lightning.Callback] = [end]
+    state = None
+    if scratch is not None:
+        scratch.mkdir(parents=True, exist_ok=True)
+        callbacks.append(SaveState(scratch / STATE_FILE))
+        state = scratch / STATE_FILE if resume and (scratch / STATE_FILE).exists() else None
+
+    failure = None
+    with quiet_lightning():
+        trainer = lightning.Trainer(
+            accelerator="cpu",
+            devices=1,
+            max_epochs=len(rounds),
+            reload_dataloaders_every_n_epochs=1,
+            limit_val_batches=0,
+            num_sanity_val_steps=0,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            callbacks=callbacks,
+        )
+        reporter.start(summary(model), config.training.epochs, module.total_steps, first_step=_step_of(state, module))
+        try:
+            trainer.fit(module, ckpt_path=state, weights_only=True if state else None)
+        except TrainingError as error:
+            if end.best_weights is None:
+                raise
+            failure = error
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    weights = best_or_last(module, end, config.training.keep if failure is None else "best")
+    model.load_state_dict(weights)
+    kept_best = end.best_weights is not None and (config.training.keep == "best" or failure is not None)
+    return Fitted(
+        encoder=encoder,
+        head=head,
+        tensors=model.tensors(),
+        history=end.history,
+        best_epoch=end.best_epoch + 1 if kept_best and end.best_epoch is not None else None,
+        seconds=time.perf_counter() - started,
+        embedding_facts={**embedding_facts, "peak_memory_mb": round(peak_memory_mb())},
+        failure=failure,
+    )
+
+
+def validation_rows(corpus: Corpus, limit: int | None, seed: int) -> np.ndarray:
+    """The rows that are scored each epoch: the validation part, or `limit` rows of it drawn at random, in order."""
+    rows = corpus.rows(VALIDATION)
+    if limit is None or len(rows) <= limit:
+        return rows
+    return np.sort(np.random.default_rng([seed, limit]).choice(rows, size=limit, replace=False))
+
+
+def class_weights(corpus: Corpus, rows: np.ndarray) -> torch.Tensor:
+    """(num_classes,): the inverse of each class's share, scaled so that a text's mean weight is 1."""
+    counts = np.bincount(corpus.labels[rows], minlength=len(corpus.classes))
+    return torch.from_numpy((len(rows) / (len(counts) * np.maximum(counts, 1))).astype(np.float32))
+
+
+def summary(model: TextModel) -> str:
+    """A table of the model's parameters, a line each, and their sum."""
+    named = list(model.tensors().items())
+    width = max(len(name) for name, _ in named)
+    lines = [f"{name:<{width}}  {' × '.join(map(str, t.shape)):>16}  {t.size:>12,}" for name, t in named]
+    return "\n".join([*lines, f"{'all':<{width}}  {'':>16}  {sum(t.size for _, t in named):>12,}"])
+
+
+def _step_of(state: Path | None, module: TextTraining) -> int:
+    if state is None:
+        return 0
+    done = torch.load(state, weights_only=True, map_location="cpu")["loops"]["fit_loop"]["epoch_progress"]
+    number = int(done["current"]["processed"])
+    rounds = module.loaders.rounds
+    return rounds[number].step if number < len(rounds) else module.total_steps
+
+
+@contextmanager
+def quiet_lightning() -> Iterator[None]:
+    """Lightning's own lines and hints are for its users; ours get the reporter's."""
+    logger = logging.getLogger("lightning.pytorch")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"lightning\..*")
+        warnings.filterwarnings("ignore", message=r".*does not have many workers.*")
+        try:
+            yield
+        finally:
+            logger.setLevel(level)

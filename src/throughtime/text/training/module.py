@@ -1,0 +1,140 @@
+"""One training step, as a LightningModule: forward, backward, watch, clip, step, average."""
+
+import time
+from dataclasses import dataclass
+
+import lightning
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+from throughtime.text.config import TrainConfig
+from throughtime.text.training.averaging import averaged_model
+from throughtime.text.training.model import TextModel
+from throughtime.text.training.reporter import Reporter
+from throughtime.text.training.rounds import BatchLoader, RoundLoaders, round_seed
+from throughtime.text.training.schedule import learning_rate
+from throughtime.text.training.watch import GradientWatch
+
+
+@dataclass
+class EpochSums:
+    """What an epoch adds up, over all its rounds; saved with the run's state."""
+
+    texts: int = 0
+    tokens: int = 0
+    steps: int = 0
+    loss: float = 0.0
+    correct: int = 0
+    norm: float = 0.0
+    skipped: int = 0
+    seconds: float = 0.0
+
+
+class TextTraining(lightning.LightningModule):
+    """Minimises the cross-entropy of a TextModel's scores.
+
+    One "epoch" of the Trainer is a round (see `rounds`). The step is written out (manual optimisation) so that it can
+    be refused when a gradient is not finite, and so that it reads as what it is.
+    """
+
+    def __init__(
+        self,
+        model: TextModel,
+        config: TrainConfig,
+        loaders: RoundLoaders,
+        *,
+        seed: int,
+        class_weights: Tensor | None,
+        reporter: Reporter,
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.model = model
+        self.averaged: AveragedModel | None = None
+        if config.optimiser.averaging is not None:
+            self.averaged = averaged_model(model, config.optimiser.averaging)
+        self.config = config
+        self.loaders = loaders
+        self.seed = seed
+        self.reporter = reporter
+        self.watch = GradientWatch(reporter)
+        self.sums = EpochSums()
+        self.total_steps = loaders.rounds[-1].step + loaders.rounds[-1].last - loaders.rounds[-1].first
+        self.loss = nn.CrossEntropyLoss(
+            weight=class_weights, label_smoothing=config.regularisation.label_smoothing, reduction="mean"
+        )
+
+    def evaluated_model(self) -> TextModel:
+        """The weights that count: the averaged ones, where the recipe averages."""
+        if self.averaged is None:
+            return self.model
+        module = self.averaged.module
+        assert isinstance(module, TextModel)
+        return module
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Adam, with decoupled weight decay of matrices and of the embedding; biases have none.
+
+        Decay of the embedding matters: Adam moves a rare word as far as a frequent one, and so learns training texts by
+        heart; with decay a word that does not come again is forgotten. `fused` is one pass over all weights: with a
+        large vocabulary the step is otherwise a good part of the time.
+        """
+        embedding = [self.model.encoder.embedding.weight]
+        rest = [p for p in self.model.parameters() if p is not embedding[0]]
+        regularisation, optimiser = self.config.regularisation, self.config.optimiser
+        groups = [
+            {"params": embedding, "weight_decay": regularisation.embedding_decay},
+            {"params": [p for p in rest if p.dim() > 1], "weight_decay": regularisation.weight_decay},
+            {"params": [p for p in rest if p.dim() == 1], "weight_decay": 0.0},
+        ]
+        cls = torch.optim.AdamW if optimiser.name == "adamw" else torch.optim.Adam
+        return cls(groups, lr=optimiser.learning_rate, fused=True)
+
+    def train_dataloader(self) -> BatchLoader:
+        return self.loaders.loader(self.trainer.current_epoch)
+
+    def on_train_epoch_start(self) -> None:
+        torch.manual_seed(round_seed(self.seed, self.trainer.current_epoch))
+        self._clock = time.perf_counter()
+
+    def training_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> None:
+        ids, lengths, labels = batch
+        at = self.loaders.rounds[self.trainer.current_epoch]
+        step = at.step + batch_idx
+        optimiser = self.optimizers()
+        assert isinstance(optimiser, lightning.pytorch.core.optimizer.LightningOptimizer)
+        for group in optimiser.param_groups:
+            group["lr"] = learning_rate(self.config.optimiser, step, self.total_steps)
+
+        scores = self.model(ids, lengths)
+        loss = self.loss(scores, labels)
+        optimiser.zero_grad()
+        self.manual_backward(loss)
+        clip = self.config.optimiser.clip_norm
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), float("inf") if clip is None else clip)
+        taken = self.watch.allows(norm, loss.detach(), self.model.named_parameters(), step)
+        if taken:
+            optimiser.step()
+            if self.averaged is not None:
+                self.averaged.update_parameters(self.model)
+        self._add(loss, scores, lengths, labels, norm, taken=taken)
+        self.reporter.step(at.epoch, step + 1, float(loss.detach()), self._tokens_per_second())
+
+    def _add(self, loss: Tensor, scores: Tensor, lengths: Tensor, labels: Tensor, norm: Tensor, *, taken: bool) -> None:
+        now = time.perf_counter()
+        sums = self.sums
+        sums.seconds += now - self._clock
+        self._clock = now
+        sums.texts += len(labels)
+        sums.tokens += int(lengths.sum())
+        sums.steps += 1
+        if taken:
+            sums.loss += float(loss.detach()) * len(labels)
+            sums.correct += int((scores.detach().argmax(dim=1) == labels).sum())
+            sums.norm += float(norm)
+        else:
+            sums.skipped += 1
+
+    def _tokens_per_second(self) -> float:
+        return self.sums.tokens / self.sums.seconds if self.sums.seconds else 0.0

@@ -1,0 +1,63 @@
+"""What a run tells the outside as it goes. The command line draws it; a library stays silent unless asked."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """One line of history.jsonl. Losses are means a text; validation_* are None without a validation part.
+
+    gradient_norm: mean norm before clipping. seconds: training and validation of this epoch. tokens_per_second: real
+    tokens trained on, without validation. peak_memory_mb: resident, of the whole process so far.
+    """
+
+    epoch: int
+    step: int
+    train_loss: float
+    train_accuracy: float
+    validation_loss: float | None
+    validation_accuracy: float | None
+    validation_macro_f1: float | None
+    learning_rate: float
+    gradient_norm: float
+    skipped_steps: int
+    seconds: float
+    tokens_per_second: float
+    peak_memory_mb: float
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class Reporter(Protocol):
+    """Receiver of a run's messages; every method may be called often and must be cheap."""
+
+    def stage(self, name: str, done: int, total: int | None) -> None:
+        """Preparation: `done` of `total` (None: unknown) units of the stage `name` are finished."""
+
+    def start(self, summary: str, epochs: int, steps: int, first_step: int) -> None:
+        """Training starts (or goes on) at `first_step` of `steps`; `summary` describes the model, a layer a line."""
+
+    def step(self, epoch: int, step: int, loss: float, tokens_per_second: float) -> None:
+        """Step `step` is done."""
+
+    def epoch(self, record: EpochRecord, best: bool) -> None:
+        """An epoch is done; `best` when its weights are the best so far."""
+
+    def warn(self, message: str) -> None:
+        """Something a person should know; the run goes on."""
+
+
+class Silent:
+    """A Reporter that says nothing."""
+
+    def stage(self, name: str, done: int, total: int | None) -> None: ...
+
+    def start(self, summary: str, epochs: int, steps: int, first_step: int) -> None: ...
+
+    def step(self, epoch: int, step: int, loss: float, tokens_per_second: float) -> None: ...
+
+    def epoch(self, record: EpochRecord, best: bool) -> None: ...
+
+    def warn(self, message: str) -> None: ...

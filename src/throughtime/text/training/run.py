@@ -1,0 +1,157 @@
+"""A whole training run: data in, model directory out, resumable at any moment."""
+
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from throughtime.runtime.atomic import output_error
+from throughtime.runtime.model_dir import (
+    SCRATCH,
+    check_target,
+    holds_model,
+    read_model_directory,
+    write_model_directory,
+)
+from throughtime.runtime.scores import Scores
+from throughtime.spec.errors import ConfigError, OutputError, TrainingError
+from throughtime.spec.model import ModelConfig
+from throughtime.text.config import TrainConfig
+from throughtime.text.corpus import build_corpus
+from throughtime.text.encoded import Corpus
+from throughtime.text.reading import Columns, open_source
+from throughtime.text.training.card import model_card
+from throughtime.text.training.export import export
+from throughtime.text.training.fitting import fit
+from throughtime.text.training.identity import RunIdentity
+from throughtime.text.training.reporter import Reporter
+
+
+@dataclass(frozen=True)
+class TrainRequest:
+    """What a person asks for.
+
+    Args:
+        data, test, validation: as the command line's DATA; test and validation may be None, then parts of `data` are
+            held out as the configuration says.
+        recipe: where the configuration came from, for the model card.
+    """
+
+    data: str
+    out: Path
+    config: TrainConfig
+    recipe: str
+    columns: Columns
+    test: str | None = None
+    validation: str | None = None
+    seed: int = 0
+    resume: bool = False
+    force: bool = False
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What came of it. `history` is None when --resume found a run that was already finished."""
+
+    out: Path
+    config: ModelConfig
+    history: list[dict[str, Any]] | None
+    validation: Scores | None
+    test: Scores | None
+
+
+def train(request: TrainRequest, reporter: Reporter) -> TrainResult:
+    """Trains and writes `request.out`; state is kept in `request.out/.training` until the model is complete.
+
+    Raises:
+        DataError, ConfigError, OutputError: see there; nothing is written then.
+        TrainingError: training stopped for good. A model of the best epoch so far is written first, if there is one.
+    """
+    out, scratch = request.out, request.out / SCRATCH
+    _check_out(request)
+    corpus = corpus_of(request, reporter)
+    identity = RunIdentity.of(corpus, request.config, request.seed)
+    if request.resume and holds_model(out):
+        return _finished(request, identity)
+    if request.resume and scratch.exists():
+        identity.require_same(scratch)
+    else:
+        _fresh(scratch)
+        identity.save(scratch)
+
+    started = time.perf_counter()
+    try:
+        fitted = fit(
+            corpus, request.config, seed=request.seed, reporter=reporter, scratch=scratch, resume=request.resume
+        )
+    except OSError as error:
+        if isinstance(error, OutputError):
+            raise
+        raise output_error(error, scratch) from error
+    seconds = time.perf_counter() - started
+
+    facts = {"run": identity.digest, "recipe": request.recipe, "data": request.data, "seconds": round(seconds, 1)}
+    model, scores = export(corpus, request.config, fitted, seed=request.seed, facts=facts)
+    write_model_directory(
+        out,
+        model.config,
+        model.tensors,
+        model.tokenizer_json,
+        model.metrics,
+        model.history,
+        model_card(model.config, model.metrics),
+        force=request.force,
+        keep_scratch=False,
+    )
+    if fitted.failure is not None:
+        raise TrainingError(f"{fitted.failure}; the model of epoch {fitted.best_epoch}, the best so far, is in {out}")
+    return TrainResult(out, model.config, model.history, scores["validation"], scores["test"])
+
+
+def corpus_of(request: TrainRequest, reporter: Reporter) -> Corpus:
+    """Reads, splits and tokenises the request's data, or maps what an earlier run has cached."""
+    config = request.config
+    return build_corpus(
+        open_source(request.data, request.columns),
+        test=None if request.test is None else open_source(request.test, request.columns),
+        validation=None if request.validation is None else open_source(request.validation, request.columns),
+        tokenizer=config.tokenizer_options(),
+        preprocessing=config.preprocessing_config(),
+        validation_fraction=config.training.validation_fraction if request.validation is None else 0.0,
+        test_fraction=config.training.test_fraction if request.test is None else 0.0,
+        seed=request.seed,
+        progress=reporter.stage,
+    )
+
+
+def _check_out(request: TrainRequest) -> None:
+    if request.resume and request.force:
+        raise ConfigError("--resume continues a run and --force starts over; give one of the two")
+    if request.resume:
+        return
+    check_target(request.out, force=request.force)
+    if (request.out / SCRATCH).exists() and not request.force:
+        raise OutputError(
+            f"{request.out} holds an unfinished run; continue it with --resume, or start over with --force"
+        )
+
+
+def _fresh(scratch: Path) -> None:
+    try:
+        if scratch.exists():
+            shutil.rmtree(scratch)
+        scratch.mkdir(parents=True)
+    except OSError as error:
+        raise output_error(error, scratch) from error
+
+
+def _finished(request: TrainRequest, identity: RunIdentity) -> TrainResult:
+    model = read_model_directory(request.out)
+    if model.config.training.get("run") != identity.digest:
+        raise ConfigError(
+            f"{request.out}: --resume, but a finished model of other data, configuration or seed is there; "
+            "choose another folder, or start over with --force"
+        )
+    shutil.rmtree(request.out / SCRATCH, ignore_errors=True)
+    return TrainResult(request.out, model.config, None, None, None)
