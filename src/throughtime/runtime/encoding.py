@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from throughtime.runtime.pieces import quick_ids
 from throughtime.spec.errors import ModelError, OptionError
 from throughtime.spec.model import Cut, PreprocessingConfig
 
@@ -45,6 +46,7 @@ class TextEncoder:
         tokenizer.no_truncation()
         tokenizer.encode_special_tokens = True
         self._tokenizer = tokenizer
+        self._quick = quick_ids(tokenizer)
         self._preprocessing = preprocessing
 
     @property
@@ -61,6 +63,13 @@ class TextEncoder:
 
         Lone surrogates, which are no characters and which no tokenizer takes, are read as U+FFFD.
         """
+        if self._quick is None:
+            return self._by_library(texts)
+        quick = [None if ids is None else self._cut(ids) for ids in map(self._quick, texts)]
+        slow = iter(self._by_library([text for text, ids in zip(texts, quick, strict=True) if ids is None]))
+        return [next(slow) if ids is None else ids for ids in quick]
+
+    def _by_library(self, texts: Sequence[str]) -> list[TokenIds]:
         encoded: list[TokenIds] = []
         for portion in _portions(texts):
             encodings = self._tokenizer.encode_batch_fast(portion, add_special_tokens=False)
@@ -83,7 +92,7 @@ def _portions(texts: Sequence[str]) -> Iterator[list[str]]:
     portion: list[str] = []
     characters = 0
     for text in texts:
-        portion.append(_well_formed(text))
+        portion.append(well_formed(text))
         characters += len(text)
         if characters >= _CHARACTERS_AT_ONCE:
             yield portion
@@ -92,7 +101,7 @@ def _portions(texts: Sequence[str]) -> Iterator[list[str]]:
         yield portion
 
 
-def _well_formed(text: str) -> str:
+def well_formed(text: str) -> str:
     """The text with surrogate pairs joined and lone surrogates replaced, so that it can be written as UTF-8."""
     try:
         text.encode()

@@ -57,9 +57,7 @@ def index_rows(sources: Sequence[tuple["Source", int]], progress: Progress) -> R
             table.add(batch, source, side, classes_of_training)
             progress("reading", len(table.labels), None)
         if len(table.labels) == starts[-1]:
-            raise DataError(
-                f"{source.name}: there are no rows in it; give a file with labelled texts for {_NAMES[side]}"
-            )
+            raise DataError(f"{source.name}: it holds no rows; give labelled texts for {_NAMES[side]}")
         starts.append(len(table.labels))
         if side == TRAIN and len(table.classes) < 2:
             raise DataError(

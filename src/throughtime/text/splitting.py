@@ -71,12 +71,22 @@ def split(
 def _keys(
     groups: NDArray[np.int64] | None, text_hashes: NDArray[np.uint64], filled: NDArray[np.bool_]
 ) -> NDArray[np.int64]:
-    """(rows,), from 0, without gaps: equal for rows that must stay together."""
+    """(rows,), from 0, without gaps: equal for rows that must stay together.
+
+    Numbered by first appearance, so that a text that changes and stays as unique as it was moves no row.
+    """
     if groups is not None:
-        return np.unique(groups, return_inverse=True)[1].astype(np.int64)
-    keys = np.unique(text_hashes, return_inverse=True)[1].astype(np.int64)
+        return _by_appearance(groups)
+    keys = _by_appearance(text_hashes)
     keys[~filled] = len(keys) + np.arange(np.count_nonzero(~filled))
-    return np.unique(keys, return_inverse=True)[1].astype(np.int64)
+    return _by_appearance(keys)
+
+
+def _by_appearance(values: NDArray[np.int64] | NDArray[np.uint64]) -> NDArray[np.int64]:
+    _, first, places = np.unique(values, return_index=True, return_inverse=True)
+    rank = np.empty(len(first), dtype=np.int64)
+    rank[np.argsort(first)] = np.arange(len(first))
+    return rank[places]
 
 
 def _shares(fraction: float, sizes: list[int], rows: int) -> list[int]:

@@ -144,7 +144,8 @@ def _divided(path: Path, number: int, line: bytes, size: int) -> tuple[bytes, li
 
 def _parsed(path: Path, number: int, numbers: Sequence[bytes]) -> NDArray[np.float32]:
     try:
-        values = np.array([float(field) for field in numbers], dtype=np.float32)
+        with np.errstate(over="ignore"):  # what overflows is infinite then, and refused below
+            values = np.array([float(field) for field in numbers]).astype(np.float32)
     except ValueError as error:
         raise DataError(
             f"{path}, line {number}: not a number ({error}); correct or remove the line, or give vectors in text format"

@@ -1,0 +1,96 @@
+"""The quick way to a text's pieces gives what the tokenizers library gives, for every character it takes."""
+
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from throughtime.runtime.encoding import TextEncoder
+from throughtime.runtime.pieces import Pieces, quick_ids, quick_pieces
+from throughtime.runtime.pipelines import TokenizerKind, pipeline
+from throughtime.spec.model import PreprocessingConfig
+
+KINDS: list[TokenizerKind] = ["words", "characters"]
+PIECES = {(kind, lowercase): Pieces(pipeline(kind, lowercase)) for kind in KINDS for lowercase in (True, False)}
+ALL_CHARACTERS = [chr(code) for code in range(0x20000) if not 0xD800 <= code < 0xE000]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_single_character_is_cut_as_by_the_library(kind: TokenizerKind) -> None:
+    quick, pieces = quick_pieces(pipeline(kind, True)), PIECES[kind, True]
+    assert quick is not None
+    taken = [c for c in ALL_CHARACTERS if quick(f"é{c}") is not None]
+    assert len(taken) > 36_000
+    for start in range(0, len(taken), 64):
+        text = "\n".join(f"a{c}b'{c} {c}{c}中<br{c}/>.{c}!" for c in taken[start : start + 64])
+        assert quick(text) == pieces.by_library(text)
+
+
+def test_every_ascii_character_alone_is_cut_as_by_the_library() -> None:
+    tokenizer = pipeline("words", True)
+    quick, pieces = quick_pieces(tokenizer), Pieces(tokenizer)
+    assert quick is not None
+    for code in range(128):
+        text = f"A{chr(code)}b x'{chr(code)}' {chr(code)}{chr(code)}<BR{chr(code)}/>.{chr(code)}.!?{chr(code)}!"
+        assert quick(text) == pieces.by_library(text)
+
+
+@given(
+    st.sampled_from(KINDS),
+    st.booleans(),
+    st.text() | st.text(alphabet="aB'’‘.!?！<br/> \t\x1c\x85\u00a0中の한é\u0301İΣ_▁👍\u200d\ufe0f\ud800"),
+)
+def test_any_text_is_cut_as_by_the_library(kind: TokenizerKind, lowercase: bool, text: str) -> None:
+    pieces = PIECES[kind, lowercase]
+    assert pieces(text) == pieces.by_library(text)
+
+
+@pytest.mark.parametrize("character", ["Σ", "İ", "\u0301", "\u200d", "\u00ad", "ก", "ा", "\U0001f468\u200d"])
+def test_what_differs_between_the_two_is_left_to_the_library(character: str) -> None:
+    quick = quick_pieces(pipeline("words", True))
+    assert quick is not None
+    assert unicodedata.normalize("NFC", f"q{character}") == f"q{character}"
+    assert quick(f"q{character}") is None
+
+
+def test_other_tokenizers_are_left_to_the_library() -> None:
+    tokenizer = pipeline("bpe", True)
+    assert quick_pieces(tokenizer) is None
+    words = pipeline("words", True)
+    words.add_special_tokens(["[CLS]"])
+    assert quick_pieces(words) is not None
+    assert quick_ids(words) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "pieces"),
+    [
+        ("It’s GREAT!!! I don't...<br /><BR>know", ["it's", "great", "!!!", "i", "don't", "...", "know"]),
+        ("abc中文テスト한국어 ไทย", ["abc", "中", "文", "テ", "ス", "ト", "한국어", "ไ", "ท", "ย"]),
+        ("5/10 rock 'n' roll_", ["5", "/", "10", "rock", "'", "n", "'", "roll", "_"]),
+        ("❤️great", ["❤️", "great"]),
+        ("e\u0301 é", ["é", "é"]),
+        ("[PAD] a\x00b", ["[", "pad", "]", "a", "b"]),
+        (" \n\t<br/> \u200b", []),
+    ],
+)
+def test_words(text: str, pieces: list[str]) -> None:
+    assert Pieces(pipeline("words", True))(text) == pieces
+
+
+def test_characters_keep_one_space_and_their_marks() -> None:
+    assert Pieces(pipeline("characters", False))("  A <br/>é\u0323กี่") == ["A", " ", "ẹ\u0301", "กี่"]
+
+
+def test_bpe_pieces_are_words_with_their_space() -> None:
+    assert Pieces(pipeline("bpe", True))("It's  (OK)今天") == ["▁it's", "▁(", "ok", ")", "今天"]
+
+
+def test_encoder_gives_the_same_ids_either_way() -> None:
+    tokenizer = pipeline("words", True)
+    texts = ["", "plain [UNK] text", "กา plain", "\ud800", "a " * 9]
+    encoder = TextEncoder(tokenizer.to_str(), PreprocessingConfig(max_tokens=4, cut="head+tail"))
+    encoded = [ids.tolist() for ids in encoder.encode(texts)]
+    assert [len(ids) for ids in encoded] == [0, 4, 3, 1, 4]
+    assert {token for ids in encoded for token in ids} == {1}
