@@ -195,4 +195,6 @@ def _findings(report: "CheckReport") -> list[tuple[str, str]]:
 def _verdict(report: "CheckReport") -> str:
     if report.problems:
         return "This data cannot be trained on as it is."
-    return "Nothing is wrong with this data." if not _findings(report) else "This data can be trained on."
+    if not _findings(report):
+        return "Nothing is wrong with this data."
+    return "This data can be used." if report.classes is None else "This data can be trained on."

@@ -234,9 +234,7 @@ def _shared(train: _Survey, test: _Survey) -> Overlap:
 
 def _standing_in(test: _Survey, train: _Survey) -> npt.NDArray[np.bool_]:
     """Of each row of `test`, whether its text, not empty, stands in `train` too."""
-    shared = np.isin(_numbers(test.hashes), _numbers(train.hashes)[train.full_rows()])
-    shared[_numbers(test.empty)] = False
-    return shared
+    return np.isin(_numbers(test.hashes), _numbers(train.hashes)[train.full_rows()])
 
 
 def _problems(report: CheckReport) -> Iterator[str]:

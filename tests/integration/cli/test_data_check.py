@@ -74,6 +74,8 @@ def test_columns_are_given_by_name(tmp_path: Path) -> None:
     assert (report["classes"], report["groups"]) == ({"a": 15, "b": 15}, 3)
     done = RUN.invoke(data_app, ["check", str(path), "--text-column", "words", "--unlabelled", "--json"])
     assert json.loads(done.stdout)["classes"] is None
+    done = RUN.invoke(data_app, ["check", str(path), "--text-column", "words", "--unlabelled"])
+    assert "class" not in done.stdout.replace("Nothing is wrong with this data", "")
 
 
 def test_data_that_cannot_be_trained_on_is_reported_and_then_refused(tmp_path: Path) -> None:

@@ -70,6 +70,19 @@ def test_repeated_and_conflicting_texts_are_counted_and_the_first_is_named(make:
     assert conflicting == "1 text with more than one label (first: line 45, as line 43); decide on one"
 
 
+def test_the_first_repeated_row_is_the_first_in_the_data_whatever_the_texts_are(make: Make) -> None:
+    report = check(make([*PLENTY, *reversed(PLENTY), *PLENTY]))
+    assert report.duplicate_texts == 80
+    assert "(first: line 41, as line 40)" in report.warnings[0]
+
+
+def test_many_rows_of_one_word_are_one_text(make: Make) -> None:
+    report = check(make([("word", "a")] * 3000 + [("word", "b")] * 3000))
+    assert (report.rows, report.duplicate_texts, report.conflicting_texts) == (6000, 5999, 1)
+    assert "(first: line 2, as line 1)" in report.warnings[0]
+    assert "(first: line 3001, as line 3000)" in report.warnings[1]
+
+
 def test_one_class_is_a_problem(make: Make) -> None:
     report = check(make([("x", "only"), ("y", "only")]))
     assert len(report.problems) == 1

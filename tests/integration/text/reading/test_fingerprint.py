@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from throughtime.text.reading import Columns, open_source
+from throughtime.text.reading.delimited import DelimitedSource
 
 CONTENTS = {
     "a.csv": "text,label,by\nx,0,m\ny,1,n\n",
@@ -70,3 +71,10 @@ def test_names_classes_and_contents_of_a_folder_matter_and_its_place_does_not(ac
 def test_the_archive_has_its_own(archive: Path) -> None:
     assert open_source(str(archive)).fingerprint() == open_source(str(archive)).fingerprint()
     assert open_source(str(archive)).fingerprint() != open_source(str(archive), labelled=False).fingerprint()
+
+
+def test_rows_passed_over_and_labels_renamed_matter(write: Any) -> None:
+    path = Path(write("a.csv", CONTENTS["a.csv"]))
+    ways: list[dict[str, Any]] = [{}, {"only": ("by", "m")}, {"only": ("by", "n")}, {"renamed": {"0": "neg"}}]
+    prints = [DelimitedSource(path, Columns(), labelled=True, tabs=False, **way).fingerprint() for way in ways]
+    assert len(set(prints)) == len(ways)

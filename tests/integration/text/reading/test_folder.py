@@ -58,7 +58,7 @@ def test_a_list_of_movies_that_is_none_is_refused(acl_imdb: Path, everything: An
 
 def test_train_beside_other_classes_is_a_class(write: Any, everything: Any, tmp_path: Path) -> None:
     for label in ("bus", "test", "train"):
-        write(f"d/{label}/1.txt", label)
+        write(f"d/{label}/by day/1.txt", label)
     assert everything(open_source(str(tmp_path / "d"))).labels == ["bus", "test", "train"]
 
 

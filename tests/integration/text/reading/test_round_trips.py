@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from throughtime.text.reading import Columns, open_source
@@ -66,26 +66,31 @@ def read_back(name: str, rows: list[tuple[str, str, str]], write: WriteRows, bat
 
 
 @pytest.mark.parametrize(("name", "delimiter"), [("a.csv", ","), ("a.csv", ";"), ("a.tsv", "\t")])
+@settings(max_examples=50)
 @given(rows=rows_of(TEXTS), batch_size=BATCH_SIZES)
 def test_csv_and_tsv(name: str, delimiter: str, rows: list[tuple[str, str, str]], batch_size: int) -> None:
     read_back(name, rows, lambda path, rows: write_delimited(path, rows, delimiter), batch_size)
 
 
+@settings(max_examples=50)
 @given(rows=rows_of(st.text(st.characters())), batch_size=BATCH_SIZES)
 def test_json_lines_in_ascii(rows: list[tuple[str, str, str]], batch_size: int) -> None:
     read_back("a.jsonl", rows, lambda path, rows: write_json(path, rows, True), batch_size)
 
 
+@settings(max_examples=50)
 @given(rows=rows_of(TEXTS), batch_size=BATCH_SIZES)
 def test_json_lines_in_utf8(rows: list[tuple[str, str, str]], batch_size: int) -> None:
     read_back("a.jsonl", rows, lambda path, rows: write_json(path, rows, False), batch_size)
 
 
+@settings(max_examples=50)
 @given(rows=rows_of(st.one_of(TEXTS, st.text(st.characters(exclude_categories=SURROGATES)))), batch_size=BATCH_SIZES)
 def test_parquet(rows: list[tuple[str, str, str]], batch_size: int) -> None:
     read_back("a.parquet", rows, write_parquet, batch_size)
 
 
+@settings(max_examples=50)
 @given(texts=st.lists(TEXTS.filter(lambda text: not text.startswith("\ufeff")), min_size=1, max_size=8))
 def test_folders(texts: list[str]) -> None:
     with TemporaryDirectory() as folder:
