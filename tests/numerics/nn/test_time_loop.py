@@ -32,7 +32,9 @@ def test_every_argument_against_central_differences(
     x, h_0 = (torch.randn(*shape, dtype=torch.float64, requires_grad=True) for shape in [(3, 2, 2), (2, 2, 3)])
     row = tolerances.CENTRAL
     assert torch.autograd.gradcheck(function, (x, h_0, *layer.parameters()), rtol=row.rtol, atol=row.atol)
-    assert torch.autograd.gradgradcheck(lambda x, h_0: layer(x, h_0, lengths)[0], (x, h_0))
+    assert torch.autograd.gradgradcheck(
+        lambda x, h_0: layer(x, h_0, lengths)[0], (x, h_0), rtol=row.rtol, atol=row.atol
+    )
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")  # torch's own jvp uses it

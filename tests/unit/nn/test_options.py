@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from throughtime.nn import GRU, LSTM, RNN
+from throughtime.nn import GRU, LSTM, RNN, fused
 from throughtime.spec.errors import OptionError
 
 
@@ -115,3 +115,22 @@ def test_positional_order_is_torchs() -> None:
     assert order(RNN) == ["input_size", "hidden_size", "num_layers", "nonlinearity", *common, "device", "dtype"]
     assert order(GRU) == ["input_size", "hidden_size", "num_layers", *common, "device", "dtype"]
     assert order(LSTM) == ["input_size", "hidden_size", "num_layers", *common, "proj_size", "device", "dtype"]
+
+
+@pytest.mark.parametrize("hidden_size", [[4, 4], [4, 5]])
+@pytest.mark.parametrize("options", [{}, {"reset_after": False}])
+@pytest.mark.parametrize("lengths", [None, [3, 5]])
+@pytest.mark.parametrize("packs", [True, False])
+def test_dropout_acts_between_layers_only_and_in_training_only(
+    hidden_size: list[int], options: Any, lengths: Any, packs: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fused, "prefers_packing", lambda ragged: packs)
+    layer = GRU(3, hidden_size, dropout=1.0, **options)
+    one, other = torch.randn(2, 5, 2, 3).unbind(0)
+    output, h_n = layer(one, lengths=lengths)
+    assert output[0].any()
+    assert torch.equal(output, layer(other, lengths=lengths)[0])
+    layer.eval()
+    dependent, whole = layer(one, lengths=lengths)
+    assert not torch.equal(output, dependent)
+    assert torch.equal(h_n[0], whole[0])
