@@ -74,19 +74,23 @@ class Predictor:
         Raises:
             DataError: `texts` is one string, or holds something that is none.
         """
-        chunks = list(self.stream(texts))
+        chunks = [probabilities for _, probabilities in self.stream(texts)]
         return np.concatenate(chunks) if chunks else np.empty((0, len(self._labels)))
 
-    def stream(self, texts: Iterable[str]) -> Iterator[NDArray[np.float64]]:
-        """`predict_proba` of any number of texts in bounded memory: one array a portion of texts, in their order.
+    def stream(
+        self, texts: Iterable[str], *, at_once: int = _TEXTS_AT_ONCE
+    ) -> Iterator[tuple[list[str], NDArray[np.float64]]]:
+        """`predict_proba` of any number of texts in bounded memory, as portions of texts with their probabilities.
 
+        Args:
+            at_once: the most texts in a portion; fewer where they are long.
         Raises:
             DataError: `texts` is one string, or holds something that is none.
         """
         if isinstance(texts, str | bytes):
             raise DataError("texts must be a list of strings, but is one string: give [text]")
-        for portion in _portions(texts):
-            yield self._run(self._encoder.encode(portion))
+        for portion in _portions(texts, at_once):
+            yield portion, self._run(self._encoder.encode(portion))
 
     def _run(self, texts: Sequence[TokenIds]) -> NDArray[np.float64]:
         result = np.empty((len(texts), len(self._labels)))
@@ -95,7 +99,7 @@ class Predictor:
         return result
 
 
-def _portions(texts: Iterable[str]) -> Iterator[list[str]]:
+def _portions(texts: Iterable[str], at_once: int) -> Iterator[list[str]]:
     portion: list[str] = []
     characters = 0
     for row, text in enumerate(texts):
@@ -103,7 +107,7 @@ def _portions(texts: Iterable[str]) -> Iterator[list[str]]:
             raise DataError(f"text {row} must be a string, but is {type(text).__name__}: convert or remove it first")
         portion.append(text)
         characters += len(text)
-        if len(portion) == _TEXTS_AT_ONCE or characters >= _CHARACTERS_AT_ONCE:
+        if len(portion) == at_once or characters >= _CHARACTERS_AT_ONCE:
             yield portion
             portion, characters = [], 0
     if portion:

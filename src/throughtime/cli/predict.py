@@ -1,0 +1,132 @@
+"""`throughtime predict`: texts in, one JSON line a text out. No torch."""
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, BinaryIO, Final, cast
+
+import typer
+
+from throughtime.cli.console import counting, one_blas_thread
+from throughtime.cli.text_lines import STDIN, text_lines
+
+if TYPE_CHECKING:
+    from throughtime.runtime import Predictor
+
+_STDOUT: Final = "-"
+
+
+def predict(
+    model: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Folder that `throughtime train` wrote.", show_default=False)
+    ],
+    texts: Annotated[
+        list[str] | None, typer.Argument(metavar="TEXT", help="Texts to classify.", show_default=False)
+    ] = None,
+    input_: Annotated[
+        str | None,
+        typer.Option(
+            "--input",
+            "-i",
+            metavar="FILE",
+            help="Texts from a .txt file (one a line), a .csv, .tsv, .jsonl or .parquet file, or - (standard input, "
+            "one a line).",
+            show_default=False,
+        ),
+    ] = None,
+    output: Annotated[
+        str, typer.Option("--output", "-o", metavar="FILE", help="Where to write, whole or not at all.")
+    ] = _STDOUT,
+    text_column: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Column of the texts in FILE.", show_default="guessed")
+    ] = None,
+    echo: Annotated[bool, typer.Option("--text/--no-text", help="Whether to repeat each text in its line.")] = True,
+) -> None:
+    """Classify texts: one JSON line a text, with its label and the probability of each class.
+
+    A text without a single token (empty, or white space only) gets each class's share among the training texts.
+    """
+    if texts and input_ is not None:
+        raise typer.BadParameter("give texts or --input FILE, not both")
+    if not texts and input_ is None:
+        if sys.stdin is None or sys.stdin.isatty():
+            raise typer.BadParameter("no text: give texts, or --input FILE (- for standard input)")
+        input_ = STDIN
+    if text_column is not None and (input_ is None or _is_lines(input_)):
+        raise typer.BadParameter("--text-column needs an --input file with columns (.csv, .tsv, .jsonl or .parquet)")
+    one_blas_thread()
+    from throughtime.runtime import Predictor
+
+    predictor = Predictor.load(model)
+    typing = False
+    if input_ is None:
+        source: Iterable[str] = texts or []
+    else:
+        typing = input_ == STDIN and sys.stdin.isatty()
+        if input_ != STDIN:
+            _check_all(input_, text_column)
+        source = _read(input_, text_column)
+    with _destination(output) as stream:
+        _write(predictor, source, stream, echo=echo, typing=typing, quiet=output == _STDOUT and sys.stdout.isatty())
+
+
+def _write(
+    predictor: "Predictor", source: Iterable[str], stream: BinaryIO, *, echo: bool, typing: bool, quiet: bool
+) -> None:
+    from throughtime.runtime.encoding import well_formed
+
+    names, labels = predictor.config.labels, predictor.labels
+    # Someone who types wants an answer after each line; a file is faster in portions.
+    portions = predictor.stream(source, at_once=1) if typing else predictor.stream(source)
+    with counting("predicted") as count:
+        for texts, probabilities in portions:
+            for text, row in zip(texts, probabilities.tolist(), strict=True):
+                result: dict[str, object] = {"text": well_formed(text)} if echo else {}
+                result["label"] = labels[row.index(max(row))]
+                result["probabilities"] = {name: round(p, 6) for name, p in zip(names, row, strict=True)}
+                stream.write(json.dumps(result, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
+            stream.flush()
+            if not quiet:
+                count(len(texts))
+
+
+@contextmanager
+def _destination(output: str) -> Iterator[BinaryIO]:
+    from throughtime.runtime.atomic import atomic_file, output_error
+
+    if output == _STDOUT:
+        try:
+            yield cast("BinaryIO", sys.stdout.buffer)
+        except BrokenPipeError:  # whoever read our output has seen enough
+            raise
+        except OSError as error:
+            raise output_error(error, "standard output") from error
+        return
+    with atomic_file(output) as stream:
+        yield stream
+
+
+def _is_lines(source: str) -> bool:
+    """Whether it is read line by line: standard input, a .txt file, and what is neither file nor folder (a pipe)."""
+    path = Path(source)
+    is_pipe = path.exists() and not path.is_file() and not path.is_dir()
+    return source == STDIN or source.lower().endswith(".txt") or is_pipe
+
+
+def _read(source: str, text_column: str | None) -> Iterator[str]:
+    if _is_lines(source):
+        yield from text_lines(source)
+        return
+    from throughtime.text.reading import Columns, open_source
+
+    for batch in open_source(source, Columns(text=text_column), labelled=False).rows():
+        yield from batch.texts
+
+
+def _check_all(source: str, text_column: str | None) -> None:
+    """Read all of a file before the first result is written, for bad input to leave no half result."""
+    if Path(source).is_file() or not _is_lines(source):  # what is no file (a pipe) can be read only once
+        for _ in _read(source, text_column):
+            pass
