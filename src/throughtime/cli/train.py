@@ -41,6 +41,9 @@ def train(
             show_default=False,
         ),
     ] = None,
+    download: Annotated[
+        bool, typer.Option("--download", help="With DATA imdb: fetch the official archive if no copy is found.")
+    ] = False,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, data and machine type: same model, bit for bit.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run in --out.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace the model or unfinished run in --out.")] = False,
@@ -76,6 +79,7 @@ def train(
                 columns=Columns(text=text_column, label=label_column, group=group_column),
                 test=test,
                 validation=validation,
+                download=download,
                 seed=seed,
                 resume=resume,
                 force=force,

@@ -259,4 +259,4 @@ def _labels(y: Iterable[Any]) -> tuple[list[str], LabelKind]:
             f"{values.dtype}"
         )
     kind = kinds[values.dtype.kind]
-    return [str(value).lower() if kind == "bool" else str(value) for value in values], kind
+    return [str(value) for value in values], kind

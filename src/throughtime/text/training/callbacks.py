@@ -67,6 +67,9 @@ class EpochEnd(lightning.Callback):
         if not len(self.validation):
             return None
         predicted = probabilities(module.evaluated_model(), self.corpus, self.validation)
+        if not np.isfinite(predicted).all():
+            self.reporter.warn("validation: the model's probabilities are not finite; this epoch is not kept")
+            return None
         return score(self.corpus.labels[self.validation], predicted, self.corpus.classes)
 
     def _is_best(self, scores: Scores) -> bool:

@@ -1,6 +1,7 @@
 """A corpus and a configuration → trained weights. Knows nothing of files but its own scratch folder."""
 
 import logging
+import signal
 import time
 import warnings
 from collections.abc import Iterator
@@ -109,15 +110,20 @@ def fit(
             callbacks=callbacks,
         )
         reporter.start(summary(model), config.training.epochs, module.total_steps, first_step=_step_of(state, module))
+        on_interrupt = signal.getsignal(signal.SIGINT)
         try:
             trainer.fit(module, ckpt_path=state, weights_only=True if state else None)
         except TrainingError as error:
             if end.best_weights is None:
                 raise
             failure = error
-    if trainer.interrupted:
-        raise KeyboardInterrupt
+        except SystemExit:
+            # Lightning's answer to Ctrl-C: it ignores further ones and exits with 1. Ours is Python's own.
+            signal.signal(signal.SIGINT, on_interrupt)
+            raise KeyboardInterrupt from None
     weights = best_or_last(module, end, config.training.keep if failure is None else "best")
+    if not all(bool(torch.isfinite(weight).all()) for weight in weights.values()):
+        raise TrainingError("the weights are not finite; lower optimiser.learning_rate or set optimiser.clip_norm")
     model.load_state_dict(weights)
     kept_best = end.best_weights is not None and (config.training.keep == "best" or failure is not None)
     return Fitted(

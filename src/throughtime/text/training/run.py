@@ -35,6 +35,7 @@ class TrainRequest:
     Args:
         data, test, validation: as the command line's DATA; test and validation may be None, then parts of `data` are
             held out as the configuration says.
+        download: whether `imdb` may be fetched.
         recipe: where the configuration came from, for the model card.
     """
 
@@ -45,6 +46,7 @@ class TrainRequest:
     columns: Columns
     test: str | None = None
     validation: str | None = None
+    download: bool = False
     seed: int = 0
     resume: bool = False
     force: bool = False
@@ -113,7 +115,7 @@ def corpus_of(request: TrainRequest, reporter: Reporter) -> Corpus:
     """Reads, splits and tokenises the request's data, or maps what an earlier run has cached."""
     config = request.config
     return build_corpus(
-        open_source(request.data, request.columns),
+        open_source(request.data, request.columns, download=request.download),
         test=None if request.test is None else open_source(request.test, request.columns),
         validation=None if request.validation is None else open_source(request.validation, request.columns),
         tokenizer=config.tokenizer_options(),

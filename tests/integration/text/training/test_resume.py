@@ -1,0 +1,206 @@
+"""Reproducible and resumable: the same bytes again, from whatever moment a run was cut off at."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from throughtime.runtime.model_dir import read_model_directory
+from throughtime.spec.errors import ConfigError, OutputError
+from throughtime.text.config import TrainConfig
+from throughtime.text.training import callbacks, rounds
+from throughtime.text.training.reporter import EpochRecord, Silent
+from throughtime.text.training.run import TrainRequest, train
+
+Make = Callable[..., TrainRequest]
+MakeConfig = Callable[..., TrainConfig]
+
+
+class PowerCut(BaseException):
+    """Ends a run as a power cut would: nothing in the package catches it."""
+
+
+class CutAt(Silent):
+    """Cuts the run off once `step` steps are done, or once epoch `epoch` is recorded."""
+
+    def __init__(self, step: int | None = None, epoch: int | None = None) -> None:
+        self.at_step = step
+        self.at_epoch = epoch
+        self.first_step: int | None = None
+
+    def start(self, summary: str, epochs: int, steps: int, first_step: int) -> None:
+        self.first_step = first_step
+
+    def step(self, epoch: int, step: int, loss: float, tokens_per_second: float) -> None:
+        if step == self.at_step:
+            raise PowerCut
+
+    def epoch(self, record: EpochRecord, best: bool) -> None:
+        if record.epoch == self.at_epoch:
+            raise PowerCut
+
+
+def weights(request: TrainRequest) -> bytes:
+    return (request.out / "model.safetensors").read_bytes()
+
+
+@pytest.fixture(autouse=True)
+def short_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rounds of 4 steps, each saved: a small run then has as many places to be cut off at as a long one."""
+    monkeypatch.setattr(rounds, "STEPS_A_ROUND", 4)
+    monkeypatch.setattr(callbacks, "SAVE_EVERY_SECONDS", 0.0)
+
+
+def test_same_seed_same_bytes_other_seed_other_bytes(request_for: Make, tmp_path: Path) -> None:
+    made = []
+    for name, seed in (("a", 3), ("b", 3), ("c", 4)):
+        request = request_for(out=tmp_path / name, seed=seed)
+        train(request, Silent())
+        made.append(weights(request))
+    assert made[0] == made[1]
+    assert made[0] != made[2]
+
+
+@pytest.mark.parametrize("step", [1, 5, 12, 13, 23, 30, 36])
+def test_a_run_cut_off_at_any_step_resumes_to_the_same_bytes(step: int, request_for: Make, tmp_path: Path) -> None:
+    whole, cut = request_for(out=tmp_path / "whole"), request_for(out=tmp_path / "cut")
+    train(whole, Silent())
+    with pytest.raises(PowerCut):
+        train(cut, CutAt(step))
+    assert not (cut.out / "config.json").exists()
+    reporter = CutAt()
+    train(replace(cut, resume=True), reporter)
+    assert weights(cut) == weights(whole)
+    assert reporter.first_step is not None
+    assert step - 4 - 1 <= reporter.first_step < step or step <= 4
+    assert _without_clock(cut) == _without_clock(whole)
+
+
+def _without_clock(request: TrainRequest) -> list[dict[str, object]]:
+    clock = {"seconds", "tokens_per_second", "peak_memory_mb"}
+    return [{k: v for k, v in row.items() if k not in clock} for row in read_model_directory(request.out).history]
+
+
+def test_cut_off_again_and_again(request_for: Make, tmp_path: Path) -> None:
+    whole, cut = request_for(out=tmp_path / "whole"), request_for(out=tmp_path / "cut")
+    train(whole, Silent())
+    for place, reporter in enumerate([CutAt(6), CutAt(epoch=1), CutAt(21), CutAt(epoch=2), CutAt(33), CutAt(epoch=3)]):
+        with pytest.raises(PowerCut):
+            train(replace(cut, resume=place > 0), reporter)
+    train(replace(cut, resume=True), Silent())
+    assert weights(cut) == weights(whole)
+
+
+def test_ctrl_c_is_python_s_own_and_resumes(request_for: Make, tmp_path: Path) -> None:
+    class CtrlC(Silent):
+        def step(self, epoch: int, step: int, loss: float, tokens_per_second: float) -> None:
+            if step == 14:
+                raise KeyboardInterrupt
+
+    handler = signal.getsignal(signal.SIGINT)
+    whole, cut = request_for(out=tmp_path / "whole"), request_for(out=tmp_path / "cut")
+    train(whole, Silent())
+    with pytest.raises(KeyboardInterrupt):
+        train(cut, CtrlC())
+    assert signal.getsignal(signal.SIGINT) is handler
+    train(replace(cut, resume=True), Silent())
+    assert weights(cut) == weights(whole)
+
+
+def test_early_stopping_is_remembered(request_for: Make, config: MakeConfig, tmp_path: Path) -> None:
+    flat = config(optimiser={"learning_rate": 1e-9}, training={"epochs": 9, "patience": 1})
+    whole = request_for(out=tmp_path / "whole", config=flat)
+    train(whole, Silent())
+    last = len(read_model_directory(whole.out).history)
+    assert last < 9
+    cut = request_for(out=tmp_path / "cut", config=flat)
+    with pytest.raises(PowerCut):
+        train(cut, CutAt(epoch=last))
+    train(replace(cut, resume=True), Silent())
+    assert weights(cut) == weights(whole)
+
+
+def test_killed_for_real(request_for: Make, reviews: Path, tmp_path: Path) -> None:
+    """kill -9 at the process itself, as soon as it has saved a state, and again a little later."""
+    command = [sys.executable, "-m", "throughtime", "train", str(reviews), "--out", str(tmp_path / "cut")]
+    settings = ["training.epochs=400", "training.max_steps=1500", "training.batch_size=8", "preprocessing.min_count=1"]
+    settings += ["encoder.embedding_init=random", "encoder.embedding_size=8", "encoder.hidden_size=[6]"]
+    command += [argument for setting in settings for argument in ("--set", setting)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    for attempt in range(3):
+        state = tmp_path / "cut" / ".training" / "state.ckpt"
+        before = state.stat().st_mtime_ns if state.exists() else None
+        resume = ["--resume"] if attempt else []
+        process = subprocess.Popen(command + resume, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        while process.poll() is None and not (state.exists() and state.stat().st_mtime_ns != before):
+            time.sleep(0.01)
+        time.sleep(0.05 * attempt)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert process.stderr is not None
+        assert process.returncode == -signal.SIGKILL, process.stderr.read().decode()
+        process.stderr.close()
+    subprocess.run([*command, "--resume"], env=environment, check=True, capture_output=True)
+    whole = [str(tmp_path / "whole") if argument == str(tmp_path / "cut") else argument for argument in command]
+    subprocess.run(whole, env=environment, check=True, capture_output=True)
+    for name in ("model.safetensors", "tokenizer.json"):
+        assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_resuming_a_finished_run_changes_nothing(request_for: Make) -> None:
+    request = request_for()
+    train(request, Silent())
+    before = weights(request)
+    result = train(replace(request, resume=True), Silent())
+    assert result.history is None
+    assert weights(request) == before
+
+
+def test_resume_without_a_run_starts_one(request_for: Make) -> None:
+    request = request_for(resume=True)
+    assert train(request, Silent()).history
+
+
+@pytest.fixture
+def interrupted(request_for: Make) -> TrainRequest:
+    request = request_for()
+    with pytest.raises(PowerCut):
+        train(request, CutAt(9))
+    return request
+
+
+def test_an_unfinished_run_is_not_overwritten_by_accident(interrupted: TrainRequest) -> None:
+    with pytest.raises(OutputError, match=r"unfinished run; continue it with --resume, or start over with --force"):
+        train(interrupted, Silent())
+    train(replace(interrupted, force=True), Silent())
+    assert weights(interrupted)
+
+
+def test_resume_refuses_a_changed_configuration(interrupted: TrainRequest, config: MakeConfig) -> None:
+    changed = replace(interrupted, resume=True, config=config(optimiser={"learning_rate": 0.5}))
+    with pytest.raises(ConfigError, match=r"optimiser\.learning_rate was 0\.02 and is 0\.5"):
+        train(changed, Silent())
+
+
+def test_resume_refuses_changed_data(interrupted: TrainRequest, reviews: Path) -> None:
+    reviews.write_text(reviews.read_text() + "one more row,pos,movie 99\n")
+    with pytest.raises(ConfigError, match="changed data"):
+        train(replace(interrupted, resume=True), Silent())
+
+
+def test_resume_refuses_another_seed(interrupted: TrainRequest) -> None:
+    with pytest.raises(ConfigError, match="seed: it was 0 and is 1"):
+        train(replace(interrupted, resume=True, seed=1), Silent())
+
+
+def test_resume_refuses_a_finished_model_of_another_run(request_for: Make) -> None:
+    request = request_for()
+    train(request, Silent())
+    with pytest.raises(ConfigError, match="finished model of other data, configuration or seed"):
+        train(replace(request, resume=True, seed=1), Silent())
