@@ -1,1 +1,1 @@
-"""The command line: one file a command. Heavy libraries are imported inside the commands, for `--help` to be instant."""
+"""The command line: one file a command. Heavy libraries are imported inside commands, so that `--help` is instant."""

@@ -1,7 +1,7 @@
 """What a recurrent layer is made of: gate orders, parameter names and shapes, options.
 
-Names, orders and shapes are those of `torch.nn.RNN/GRU/LSTM`, so that a checkpoint of torch loads untouched. Nothing here
-computes: `equations`, `nn`, `runtime` and the native kernels all read this page, and so cannot disagree.
+Names, orders and shapes are those of `torch.nn.RNN/GRU/LSTM`, so that a checkpoint of torch loads untouched. Nothing
+here computes: `equations`, `nn`, `runtime` and the native kernels all read this page, and so cannot disagree.
 """
 
 from collections.abc import Iterator, Sequence

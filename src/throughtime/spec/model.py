@@ -41,7 +41,7 @@ class EncoderConfig:
 
     kind "recurrent": embedding → recurrent stack. kind "bag": embedding alone (then cell and what follows are unused).
     segment: the recurrent stack starts afresh every `segment` tokens (None: once a text), and pooling is over all
-    outputs of the text. Short recurrences are faster and, under pooling, more accurate (Johnson & Zhang 2016, "chopping").
+    outputs of the text. Short recurrences are faster and, under pooling, as accurate (chopping, Johnson & Zhang 2016).
     """
 
     kind: Literal["recurrent", "bag"]
