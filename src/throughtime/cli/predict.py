@@ -11,6 +11,7 @@ import typer
 
 from throughtime.cli.console import counting, one_blas_thread
 from throughtime.cli.text_lines import STDIN, text_lines
+from throughtime.spec.errors import OptionError
 
 if TYPE_CHECKING:
     from throughtime.runtime import Predictor
@@ -49,13 +50,13 @@ def predict(
     A text without a single token (empty, or white space only) gets each class's share among the training texts.
     """
     if texts and input_ is not None:
-        raise typer.BadParameter("give texts or --input FILE, not both")
+        raise OptionError("give texts or --input FILE, not both")
     if not texts and input_ is None:
         if sys.stdin is None or sys.stdin.isatty():
-            raise typer.BadParameter("no text: give texts, or --input FILE (- for standard input)")
+            raise OptionError("no text: give texts, or --input FILE (- for standard input)")
         input_ = STDIN
     if text_column is not None and (input_ is None or _is_lines(input_)):
-        raise typer.BadParameter("--text-column needs an --input file with columns (.csv, .tsv, .jsonl or .parquet)")
+        raise OptionError("--text-column needs an --input file with columns (.csv, .tsv, .jsonl or .parquet)")
     one_blas_thread()
     from throughtime.runtime import Predictor
 
