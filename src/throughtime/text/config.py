@@ -100,6 +100,7 @@ class Training(Section):
     """How long, on what part of the data, and which epoch is kept."""
 
     epochs: Count = 5
+    min_steps: Count | None = None
     max_steps: Count | None = None
     batch_size: Count = 64
     patience: Count | None = None
@@ -111,6 +112,8 @@ class Training(Section):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
+        if self.min_steps is not None and self.max_steps is not None and self.min_steps > self.max_steps:
+            raise ValueError(f"min_steps must not exceed max_steps, but {self.min_steps} > {self.max_steps}")
         if self.validation_fraction + self.test_fraction >= 1:
             raise ValueError(
                 "validation_fraction + test_fraction must be below 1, "

@@ -53,10 +53,12 @@ def cooccurrence_vectors(corpus: Corpus, *, size: int, seed: int) -> Cooccurrenc
             f"encoder.embedding_init: cooccurrence needs a vocabulary larger than embedding_size + {_OVERSAMPLING}, "
             f"but the training texts give {words} tokens for size {size}; use embedding_init: random"
         )
-    table = _association(_company(corpus, words))
+    company = _company(corpus, words)
+    found = np.zeros(len(corpus.vocabulary), dtype=np.bool_)
+    found[:words] = np.asarray(company.sum(axis=1)).ravel() > 0
     matrix = np.zeros((len(corpus.vocabulary), size), dtype=np.float32)
-    matrix[:words] = _factor(table, size, np.random.default_rng([seed, size]))
-    found = np.any(matrix != 0, axis=1)
+    matrix[:words] = _factor(_association(company), size, np.random.default_rng([seed, size]))
+    matrix[~found] = 0.0  # what rounding left there
     spread = float(matrix[found].std()) if found.any() else 1.0
     return CooccurrenceVectors(matrix / max(spread, 1e-12), found)
 

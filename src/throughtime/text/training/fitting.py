@@ -75,8 +75,9 @@ def fit(
     embedding_facts = initial_embedding(model, corpus, config.encoder, seed=seed, reporter=reporter)
 
     batches = BucketBatches(corpus.lengths, rows, batch_size=config.training.batch_size, seed=seed, shuffle=True)
-    steps = -(-len(rows) // config.training.batch_size)
-    rounds = plan_rounds(epochs=config.training.epochs, steps_an_epoch=steps, max_steps=config.training.max_steps)
+    steps = len(batches)
+    epochs = max(config.training.epochs, -(-(config.training.min_steps or 0) // steps))
+    rounds = plan_rounds(epochs=epochs, steps_an_epoch=steps, max_steps=config.training.max_steps)
     module = TextTraining(
         model,
         config,
@@ -109,7 +110,7 @@ def fit(
             enable_model_summary=False,
             callbacks=callbacks,
         )
-        reporter.start(summary(model), config.training.epochs, module.total_steps, first_step=_step_of(state, module))
+        reporter.start(summary(model), rounds[-1].epoch + 1, module.total_steps, first_step=_step_of(state, module))
         on_interrupt = signal.getsignal(signal.SIGINT)
         try:
             trainer.fit(module, ckpt_path=state, weights_only=True if state else None)

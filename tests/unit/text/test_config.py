@@ -1,0 +1,108 @@
+"""Configurations: every recipe is one, and every fault is named with its key."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from throughtime.spec.errors import ConfigError
+from throughtime.text.config import TrainConfig, parse_config, with_changes, with_values
+from throughtime.text.config_file import parse_yaml, read_config
+from throughtime.text.recipe import load_recipe, recipe_names, recipe_text
+
+
+def test_the_recipes_of_the_design_are_there_default_first() -> None:
+    assert recipe_names()[0] == "default"
+    assert {"default", "fast", "article-lstm", "article-bag"} <= set(recipe_names())
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_a_recipe_is_a_configuration_with_comments(name: str) -> None:
+    assert load_recipe(name).description
+    assert recipe_text(name).startswith("#")
+
+
+def test_the_default_recipe_shows_every_key() -> None:
+    written = yaml.safe_load(recipe_text("default"))
+    for section, fields in TrainConfig.model_fields.items():
+        if section != "description":
+            assert set(written[section]) == set(fields.annotation.model_fields), section  # type: ignore[union-attr]
+
+
+def test_the_articles_hyper_parameters() -> None:
+    lstm, bag = load_recipe("article-lstm"), load_recipe("article-bag")
+    assert (lstm.preprocessing.max_tokens, lstm.encoder.embedding_size, lstm.encoder.hidden_size) == (100, 100, (128,))
+    assert (lstm.optimiser.name, lstm.training.batch_size, lstm.training.epochs) == ("adam", 32, 10)
+    assert lstm.training.test_fraction == 0.2
+    assert lstm.training.validation_fraction == pytest.approx(0.1 * 0.8)
+    assert (bag.preprocessing.max_tokens, bag.encoder.embedding_size, bag.encoder.kind) == (256, 128, "bag")
+    assert (bag.optimiser.name, bag.optimiser.learning_rate) == ("adamw", 2e-5)
+    assert (bag.training.batch_size, bag.training.epochs) == (32, 10)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"training": {"epoch": 3}}, r"training\.epoch: there is no such key"),
+        ({"training": {"epochs": 0}}, r"training\.epochs: .*greater than or equal to 1, but is 0"),
+        ({"training": {"epochs": "many"}}, r"training\.epochs: .*integer.*'many'"),
+        ({"regularisation": {"word_dropout": 1.0}}, r"regularisation\.word_dropout: .*less than 1"),
+        ({"encoder": {"cell": "TRU"}}, r"encoder\.cell: .*'RNN', 'GRU' or 'LSTM'"),
+        ({"encoder": {"cell": "GRU", "forget_bias": 1.0}}, r"forget_bias is an option of LSTM, but cell is GRU"),
+        ({"encoder": {"nonlinearity": "relu"}}, r"nonlinearity is an option of RNN; LSTM got 'relu'"),
+        ({"encoder": {"cell": "LSTM", "reset_after": False}}, r"reset_after=False is an option of GRU"),
+        ({"encoder": {"segment": 9}, "head": {"pooling": "last"}}, r"segment .*pooling: last"),
+        ({"encoder": {"kind": "bag"}}, r"kind: bag goes with head.pooling: mean"),
+        ({"encoder": {"kind": "bag", "cell": "GRU"}, "head": {"pooling": "mean"}}, r"leave out cell"),
+        ({"encoder": {"vectors": "v.txt"}}, r"vectors: v.txt needs embedding_init: vectors"),
+        ({"regularisation": {"segment_dropout": 0.5}}, r"there are no segments to drop"),
+        ({"optimiser": {"name": "adam"}, "regularisation": {"weight_decay": 0.1}}, r"adamw, not adam"),
+        ({"training": {"validation_fraction": 0.5, "test_fraction": 0.5}}, r"0\.5 \+ 0\.5 leaves nothing to train on"),
+        ({"training": {"min_steps": 9, "max_steps": 3}}, r"min_steps must not exceed max_steps, but 9 > 3"),
+        (["training"], r"expected sections"),
+    ],
+)
+def test_faults_are_named_in_one_line(values: object, message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
+        parse_config(values, "mine.yaml")
+    assert str(caught.value).startswith("mine.yaml: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_broken_yaml_names_its_line() -> None:
+    with pytest.raises(ConfigError, match=r"mine\.yaml, line 2: not valid YAML"):
+        parse_yaml("training:\n  epochs: {]\n", "mine.yaml")
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"none\.yaml: cannot be read"):
+        read_config(tmp_path / "none.yaml")
+
+
+def test_an_empty_file_is_the_defaults(tmp_path: Path) -> None:
+    (tmp_path / "empty.yaml").write_text("")
+    assert read_config(tmp_path / "empty.yaml") == TrainConfig()
+
+
+def test_changes_apply_on_top() -> None:
+    changed = with_changes(
+        load_recipe("default"), ["training.epochs=3", "encoder.hidden_size=[32, 16]", "description=x"]
+    )
+    assert changed.training.epochs == 3
+    assert changed.encoder.hidden_size == (32, 16)
+    assert changed.optimiser == load_recipe("default").optimiser
+    assert with_values(changed, {}, "test") is changed
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("training.epochs", "expected section.key=value"),
+        ("epochs=3", "epochs: there is no such key"),
+        ("training.epochs.more=3", "is not a key"),
+        ("training.epochs=[", "not a YAML value"),
+    ],
+)
+def test_wrong_changes_are_named(change: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        with_changes(TrainConfig.model_validate({"training": {"epochs": 2}}), [change])

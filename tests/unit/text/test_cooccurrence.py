@@ -1,0 +1,92 @@
+"""Vectors from co-occurrence: words of the same company get like vectors; held-out text plays no part."""
+
+import numpy as np
+import pytest
+
+from throughtime.spec.errors import DataError
+from throughtime.spec.model import PreprocessingConfig
+from throughtime.text.cooccurrence import cooccurrence_vectors
+from throughtime.text.corpus import corpus_from_lists
+from throughtime.text.encoded import Corpus
+from throughtime.text.tokenizing import TokenizerOptions
+
+
+def corpus_of(texts: list[str], held_out: list[str] | None = None) -> Corpus:
+    labels = ["a" if row % 2 else "b" for row in range(len(texts))]
+    validation = None if held_out is None else (held_out, ["a"] * len(held_out))
+    return corpus_from_lists(
+        texts,
+        labels,
+        validation=validation,
+        validation_fraction=0.0,
+        tokenizer=TokenizerOptions(min_count=1),
+        preprocessing=PreprocessingConfig(max_tokens=100, cut="head"),
+    )
+
+
+@pytest.fixture
+def texts() -> list[str]:
+    """Two worlds of fillers; "cat" and "dog" live in one, "sun" in the other."""
+    draw = np.random.default_rng(0)
+    worlds = {"cat": "x", "dog": "x", "sun": "y"}
+    rows = []
+    for row in range(600):
+        word = ["cat", "dog", "sun"][row % 3]
+        company = [f"{worlds[word]}{number}" for number in draw.integers(0, 30, 8)]
+        rows.append(" ".join([*company[:4], word, *company[4:]]))
+    return rows
+
+
+def cosine(corpus: Corpus, matrix: np.ndarray, one: str, other: str) -> float:
+    a, b = (matrix[corpus.vocabulary.index(word)] for word in (one, other))
+    return float(a @ b / (np.linalg.norm(a) * np.linalg.norm(b)))
+
+
+def test_words_of_the_same_company_are_alike(texts: list[str]) -> None:
+    corpus = corpus_of(texts)
+    vectors = cooccurrence_vectors(corpus, size=8, seed=0)
+    assert vectors.matrix.shape == (len(corpus.vocabulary), 8)
+    assert cosine(corpus, vectors.matrix, "cat", "dog") > 0.9
+    assert cosine(corpus, vectors.matrix, "cat", "sun") < 0.5
+    assert vectors.matrix[vectors.found].std() == pytest.approx(1.0, abs=1e-3)
+    assert not vectors.found[:2].any()
+
+
+def test_they_factorise_the_association_as_well_as_an_exact_decomposition(texts: list[str]) -> None:
+    from throughtime.text.cooccurrence import _association, _company, _factor
+
+    corpus = corpus_of(texts)
+    table = _association(_company(corpus, len(corpus.vocabulary)))
+    left = _factor(table, 8, np.random.default_rng(0))
+    exact = np.linalg.svd(table.toarray().astype(np.float64), compute_uv=False)
+    np.testing.assert_allclose(np.linalg.norm(left, axis=0) ** 2, exact[:8], rtol=0.02)
+
+
+def test_company_counts_by_distance_within_a_text() -> None:
+    from throughtime.text.cooccurrence import _company
+
+    corpus = corpus_of(["a b c d e f g", "a z"])
+    table = _company(corpus, len(corpus.vocabulary)).toarray()
+    place = corpus.vocabulary.index
+    assert table[place("a"), place("b")] == pytest.approx(1.0)
+    assert table[place("f"), place("a")] == pytest.approx(0.2)
+    assert table[place("a"), place("g")] == 0.0
+    assert table[place("g"), place("z")] == 0.0
+    np.testing.assert_array_equal(table, table.T)
+
+
+def test_held_out_text_plays_no_part(texts: list[str]) -> None:
+    one = cooccurrence_vectors(corpus_of(texts, ["cat y1 y2"] * 50), size=8, seed=0)
+    other = cooccurrence_vectors(corpus_of(texts, ["sun x1 x2"] * 50), size=8, seed=0)
+    np.testing.assert_array_equal(one.matrix, other.matrix)
+
+
+def test_the_same_seed_gives_the_same_vectors(texts: list[str]) -> None:
+    corpus = corpus_of(texts)
+    one, other = (cooccurrence_vectors(corpus, size=8, seed=5) for _ in range(2))
+    np.testing.assert_array_equal(one.matrix, other.matrix)
+
+
+def test_a_vocabulary_too_small_is_refused() -> None:
+    with pytest.raises(DataError, match="larger than embedding_size"):
+        cooccurrence_vectors(corpus_of(["a b", "b c"]), size=8, seed=0)
