@@ -9,7 +9,6 @@ from throughtime.spec.model import EncoderConfig, HeadConfig
 from throughtime.text.config import TrainConfig
 from throughtime.text.training.encoder import BagEncoder, Embedding, RecurrentEncoder
 from throughtime.text.training.head import ClassificationHead
-from throughtime.text.training.segments import drop_segments
 
 
 class TextModel(nn.Module):
@@ -25,8 +24,6 @@ class TextModel(nn.Module):
             word_dropout=regularisation.word_dropout,
             embedding_dropout=regularisation.embedding_dropout,
         )
-        self.segment = encoder.segment
-        self.segment_dropout = regularisation.segment_dropout
         self.encoder: BagEncoder | RecurrentEncoder
         if encoder.kind == "bag":
             self.encoder = BagEncoder(embedding)
@@ -41,8 +38,6 @@ class TextModel(nn.Module):
 
     def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
         """(batch, seq_len) int64 ids, 0 on padding; (batch,) int64 lengths, each at least 1 → (batch, num_classes)."""
-        if self.training and self.segment_dropout and self.segment is not None:
-            ids, lengths = drop_segments(ids, lengths, self.segment, self.segment_dropout)
         scores: Tensor = self.head(self.encoder(ids, lengths), lengths)
         return scores
 

@@ -14,6 +14,7 @@ from throughtime.text.training.model import TextModel
 from throughtime.text.training.reporter import Reporter
 from throughtime.text.training.rounds import BatchLoader, RoundLoaders, round_seed
 from throughtime.text.training.schedule import learning_rate
+from throughtime.text.training.segments import drop_segments
 from throughtime.text.training.watch import GradientWatch
 
 
@@ -107,6 +108,9 @@ class TextTraining(lightning.LightningModule):
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(self.config.optimiser, step, self.total_steps)
 
+        segment, share = self.config.encoder.segment, self.config.regularisation.segment_dropout
+        if segment is not None and share:
+            ids, lengths = drop_segments(ids, lengths, segment, share)
         scores = self.model(ids, lengths)
         loss = self.loss(scores, labels)
         optimiser.zero_grad()

@@ -8,8 +8,9 @@ from typing import Any, Protocol
 class EpochRecord:
     """One line of history.jsonl. Losses are means a text; validation_* are None without a validation part.
 
-    gradient_norm: mean norm before clipping. seconds: training and validation of this epoch. tokens_per_second: real
-    tokens trained on, without validation. peak_memory_mb: resident, of the whole process so far.
+    gradient_norm: mean norm before clipping. seconds: training and validation of this epoch. tokens_per_second: tokens
+    that went through the model, without padding, segments left out, and validation. peak_memory_mb: resident, of the
+    whole process so far.
     """
 
     epoch: int
