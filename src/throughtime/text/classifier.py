@@ -7,6 +7,7 @@ ask for. The code beneath is the command line's, so both give the same probabili
 import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, Self
 
@@ -43,7 +44,8 @@ class TextClassifier:
     Args:
         recipe: name of a recipe, or path of a YAML configuration.
         overrides: any keys of the recipe, as {"training.epochs": 3}; they win over the parameters below.
-        epochs … max_tokens: the recipe's own value where None; see `throughtime recipe show default` for each.
+        epochs … max_tokens: the recipe's own value where None; see `throughtime recipe show default` for each. Where
+            `epochs` is given it is the number of epochs: the recipe's min_steps then adds none.
         seed: of everything random; same seed, texts and machine type give the same model.
         verbose: show progress on standard error.
     Attributes:
@@ -109,6 +111,7 @@ class TextClassifier:
         Raises:
             DataError: X is no sequence of strings, lengths differ, labels of mixed types, or fewer than two classes.
             ConfigError: a parameter or key of the recipe is wrong.
+            OptionError: the seed is no whole number from 0 on.
         """
         from throughtime.text.progress import console_reporter
         from throughtime.text.training.estimator import fit_lists
@@ -116,18 +119,19 @@ class TextClassifier:
 
         texts = _texts(X)
         labels, kind = _labels(y)
-        if len(texts) != len(labels):
-            raise DataError(f"X and y must have the same length, but {len(texts)} != {len(labels)}")
-        names = None if groups is None else [str(group) for group in groups]
+        _require_same_length(texts, "y", labels)
+        names = None if groups is None else _groups(groups)
+        if names is not None:
+            _require_same_length(texts, "groups", names)
         with console_reporter() if self.verbose else nullcontext(Silent()) as reporter:
             model = fit_lists(
                 texts,
                 labels,
                 names,
                 kind=kind,
-                recipe=self.recipe,
+                recipe=str(self.recipe),
                 changes=self._changes(),
-                seed=self.seed,
+                seed=_seed(self.seed),
                 reporter=reporter,
             )
         self._use(model)
@@ -135,17 +139,35 @@ class TextClassifier:
 
     def predict(self, X: Iterable[str]) -> NDArray[Any]:
         """(n,) most probable class of each text."""
-        best: NDArray[Any] = self.classes_[self.predict_proba(X).argmax(axis=1)]
-        return best
+        best = self.predict_proba(X).argmax(axis=1)
+        labels: NDArray[Any] = self.classes_[best]
+        return labels
 
     def predict_proba(self, X: Iterable[str]) -> NDArray[np.float64]:
         """(n, num_classes), columns in the order of `classes_`."""
         return self._fitted().predict_proba(_texts(X))
 
     def score(self, X: Iterable[str], y: Iterable[Any], sample_weight: Iterable[float] | None = None) -> float:
-        """Mean accuracy on these texts, weighted where weights are given."""
-        right = self.predict(X) == np.asarray(list(y))
-        return float(np.average(right, weights=None if sample_weight is None else np.asarray(list(sample_weight))))
+        """Mean accuracy on these texts, weighted where weights are given.
+
+        Raises:
+            DataError: lengths differ, there are no texts, or the labels are of another type than those of fit.
+        """
+        fitted = self._fitted()
+        texts, truth = _texts(X), list(y)
+        _require_same_length(texts, "y", truth)
+        if not texts:
+            raise DataError("score needs at least one text, but X is empty")
+        kind = _kind(truth)
+        if kind != fitted.config.label_kind:
+            raise DataError(
+                f"y holds labels of type {kind}, but the classifier was fitted on {fitted.config.label_kind}"
+            )
+        right = [label == true for label, true in zip(fitted.predict(texts), truth, strict=True)]
+        weights = None if sample_weight is None else list(sample_weight)
+        if weights is not None:
+            _require_same_length(texts, "sample_weight", weights)
+        return float(np.average(right, weights=weights))
 
     def save(self, path: str | Path, *, force: bool = False) -> None:
         """Writes a model directory, as `throughtime train` does.
@@ -196,8 +218,18 @@ class TextClassifier:
 
     def __repr__(self) -> str:
         defaults = inspect.signature(type(self)).parameters
-        given = {n: v for n, v in self.get_params().items() if v is not defaults[n].default}
+        # By repr, for a value may be an array, which equals nothing as a whole.
+        given = {n: v for n, v in self.get_params().items() if repr(v) != repr(defaults[n].default)}
         return f"{type(self).__name__}({', '.join(f'{n}={v!r}' for n, v in given.items())})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        # The predictor holds functions, which no pickle can carry; it is made again from the model.
+        return {name: value for name, value in vars(self).items() if name != "_predictor"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        if "_model" in state:
+            self._predictor = Predictor(self._model)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "_predictor")
@@ -217,12 +249,14 @@ class TextClassifier:
         return sorted(name for name in inspect.signature(cls).parameters)
 
     def _changes(self) -> dict[str, Any]:
-        given = {key: getattr(self, name) for name, key in _KEYS.items() if getattr(self, name) is not None}
-        if isinstance(self.hidden_size, int):
-            given["encoder.hidden_size"] = [self.hidden_size]
+        given = {key: _plain(getattr(self, name)) for name, key in _KEYS.items() if getattr(self, name) is not None}
+        if isinstance(given.get("encoder.hidden_size"), int):
+            given["encoder.hidden_size"] = [given["encoder.hidden_size"]]
+        if self.epochs is not None:
+            given["training.min_steps"] = None
         if self.vectors is not None:
             given |= {"encoder.vectors": str(self.vectors), "encoder.embedding_init": "vectors"}
-        return given | dict(self.overrides or {})
+        return given | {key: _plain(value) for key, value in (self.overrides or {}).items()}
 
     def _use(self, model: ModelDirectory) -> None:
         self._model = model
@@ -240,6 +274,8 @@ class TextClassifier:
 def _texts(X: Iterable[str]) -> list[str]:
     if isinstance(X, str | bytes):
         raise DataError("X must be a sequence of strings, but is one string; give [text]")
+    if getattr(X, "ndim", 1) != 1:  # the rows of an array are no strings, and those of a data frame are its columns
+        raise DataError(f"X must hold one string a text, but has {X.ndim} dimensions; give one column of it")  # type: ignore[attr-defined]
     texts = list(X)
     for place, text in enumerate(texts):
         if not isinstance(text, str):
@@ -249,14 +285,59 @@ def _texts(X: Iterable[str]) -> list[str]:
 
 def _labels(y: Iterable[Any]) -> tuple[list[str], LabelKind]:
     """Labels as the strings that a model directory keeps, and what they were."""
-    values = np.asarray(list(y))
-    kinds: dict[str, LabelKind] = {"U": "str", "T": "str", "i": "int", "u": "int", "b": "bool"}
-    if values.ndim == 1 and values.dtype.kind == "O" and all(isinstance(value, str) for value in values):
-        return [str(value) for value in values], "str"
-    if values.ndim != 1 or values.dtype.kind not in kinds:
-        raise DataError(
-            f"y must hold one label a text, all strings, all ints or all bools, but has shape {values.shape} and type "
-            f"{values.dtype}"
-        )
-    kind = kinds[values.dtype.kind]
+    values = list(y)
+    kind = _kind(values)
+    if kind == "float":
+        raise DataError("y must hold strings, ints or bools, but holds floats; convert whole numbers with int")
     return [str(value) for value in values], kind
+
+
+def _kind(values: Sequence[Any]) -> LabelKind:
+    """The type that all of these labels have; NumPy's own count as Python's."""
+    kinds = [_kind_of(value, place) for place, value in enumerate(values)]
+    other = next((place for place, kind in enumerate(kinds) if kind != kinds[0]), None)
+    if other is not None:
+        raise DataError(
+            f"y must hold labels of one type, but y[0] is {values[0]!r} ({kinds[0]}) and y[{other}] is "
+            f"{values[other]!r} ({kinds[other]}); convert them, for instance with str"
+        )
+    return kinds[0] if kinds else "str"
+
+
+def _kind_of(value: Any, place: int) -> LabelKind:
+    if isinstance(value, str):
+        return "str"
+    if isinstance(value, bool | np.bool_):
+        return "bool"
+    if isinstance(value, Integral):
+        return "int"
+    if isinstance(value, Real):
+        return "float"
+    raise DataError(
+        f"y must hold one label a text, all strings, all ints or all bools, but y[{place}] is {type(value).__name__}"
+    )
+
+
+def _groups(groups: Iterable[Any]) -> list[str]:
+    names = []
+    for place, group in enumerate(groups):
+        if group is None or group != group:  # NaN is what pandas makes of a missing value
+            raise DataError(f"groups[{place}] is missing; fill it in, for rows without a group are not one group")
+        names.append(str(group))
+    return names
+
+
+def _require_same_length(texts: Sequence[str], name: str, values: Sequence[Any]) -> None:
+    if len(texts) != len(values):
+        raise DataError(f"X and {name} must have the same length, but {len(texts)} != {len(values)}")
+
+
+def _seed(seed: Any) -> int:
+    if isinstance(seed, bool) or not isinstance(seed, Integral) or seed < 0:
+        raise OptionError(f"seed must be a whole number, at least 0, but is {seed!r}")
+    return int(seed)
+
+
+def _plain(value: Any) -> Any:
+    """NumPy's numbers and arrays, which a grid of parameters may hold, as Python's own."""
+    return value.tolist() if isinstance(value, np.generic | np.ndarray) else value

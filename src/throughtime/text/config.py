@@ -112,8 +112,6 @@ class Training(Section):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        if self.min_steps is not None and self.max_steps is not None and self.min_steps > self.max_steps:
-            raise ValueError(f"min_steps must not exceed max_steps, but {self.min_steps} > {self.max_steps}")
         if self.validation_fraction + self.test_fraction >= 1:
             raise ValueError(
                 "validation_fraction + test_fraction must be below 1, "

@@ -15,7 +15,7 @@ from throughtime.text.tokenizing import vocabulary
 Progress: TypeAlias = Callable[[str, int, int | None], None]
 """Called as progress(stage, rows done, rows in all or None where not yet known)."""
 
-_ROWS_BEFORE_RELEASE: Final = 2048
+_ROWS_BEFORE_RELEASE: Final = 1024
 
 
 @dataclass

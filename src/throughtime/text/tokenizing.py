@@ -15,8 +15,10 @@ from throughtime.spec.model import PAD_ID, PAD_TOKEN, UNKNOWN_ID, UNKNOWN_TOKEN
 
 _DIFFERENT_AT_MOST: Final = 2_000_000
 """Different pieces counted at a time (about 400 MB); beyond it the rarest are forgotten."""
+_LONGEST_TOKEN: Final = 100
+"""Characters. What is longer is no word (an encoded picture, a text without its spaces)."""
 _LONGEST_BPE_TOKEN: Final = 24
-"""Characters; without a bound, a text pasted many times becomes one token."""
+"""Characters; without a bound, a phrase pasted many times becomes one token."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ def train_tokenizer(texts: Iterable[str], options: TokenizerOptions) -> Tokenize
         return _train_bpe(texts, options)
     tokenizer = pipeline(options.kind, options.lowercase)
     counts = _count(Pieces(tokenizer), texts)
-    frequent = [(piece, count) for piece, count in counts.items() if count >= options.min_count]
+    frequent = [(piece, n) for piece, n in counts.items() if n >= options.min_count and len(piece) <= _LONGEST_TOKEN]
     frequent.sort(key=lambda entry: (-entry[1], entry[0]))
     if not frequent:
         raise _nothing_to_learn(options, found=bool(counts))

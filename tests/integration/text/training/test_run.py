@@ -166,6 +166,13 @@ def test_max_steps_is_the_number_of_steps(request_for: Make, config: MakeConfig)
     assert epochs.records[-1].step == 17
 
 
+def test_min_steps_adds_epochs_and_max_steps_wins(request_for: Make, config: MakeConfig) -> None:
+    for limits, last in (({"min_steps": 30}, 36), ({"min_steps": 30, "max_steps": 26}, 26)):
+        epochs = Epochs()
+        train(request_for(config=config(training={"epochs": 1} | limits), force=True), epochs)
+        assert epochs.records[-1].step == last
+
+
 def test_the_last_weights_are_kept_on_request(request_for: Make, config: MakeConfig) -> None:
     result = train(request_for(config=config(training={"keep": "last"})), Silent())
     assert result.config.training["best_epoch"] is None
