@@ -62,9 +62,6 @@ def _guarded(arguments: list[str]) -> int:
         return _fail(f"{missing} is not installed, and this needs it: pip install 'throughtime[train]'")
     except MemoryError:
         return _fail("out of memory: close other programs, or give less at once")
-    except BrokenPipeError:
-        _drop_stdout()
-        return 1
     except OSError as error:
         if error.errno not in _DISK_FULL:
             raise

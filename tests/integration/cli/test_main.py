@@ -17,6 +17,8 @@ from throughtime import __version__
 Run = Callable[..., Any]
 COMMANDS = ("train", "evaluate", "predict", "data", "recipe")
 FORBIDDEN = ("torch", "lightning", "torchmetrics", "pyarrow", "sklearn", "scipy", "pandas", "yaml")
+# Unbuffered output would hide what happens when the last of it cannot be written.
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
 # Imports of these fail as they do where they are not installed; at the end the modules that were loaded are listed.
 WITHOUT = """
 import sys
@@ -34,7 +36,8 @@ sys.exit(code)
 
 def process(*arguments: object, **keywords: Any) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "throughtime", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, **keywords)
+    keywords = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "env": ENVIRONMENT} | keywords
+    return subprocess.run(command, text=True, check=False, timeout=60, **keywords)
 
 
 def without_training_libraries(*arguments: object) -> tuple[subprocess.CompletedProcess[str], set[str]]:
@@ -197,7 +200,9 @@ class TestPosix:
     def test_a_reader_that_goes_away_ends_it_quietly(self, model_path: Path, tmp_path: Path) -> None:
         (tmp_path / "in.txt").write_text("good film\n" * 5000)
         command = f"'{sys.executable}' -m throughtime predict '{model_path}' -i '{tmp_path / 'in.txt'}' | head -n 1"
-        done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False, timeout=60)
+        done = subprocess.run(
+            command, shell=True, capture_output=True, text=True, check=False, timeout=60, env=ENVIRONMENT
+        )
         assert done.stdout.count("\n") == 1
         assert done.stderr == ""
 
@@ -206,10 +211,7 @@ class TestPosix:
             pytest.skip("needs the device /dev/full, which this system does not have")
         for arguments in (("predict", model_path, "x"), ("--help",)):
             with open("/dev/full", "wb") as full:  # noqa: PTH123 a device
-                done = subprocess.run(
-                    [sys.executable, "-m", "throughtime", *map(str, arguments)],
-                    stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=60,
-                )  # fmt: skip
+                done = process(*arguments, stdout=full)
             assert done.returncode == 2
             assert re.match(
                 "throughtime: error: cannot write (standard output|a result): the disk is full", done.stderr
@@ -218,7 +220,7 @@ class TestPosix:
 
     def test_a_terminal_without_unicode(self, model_path: Path, tmp_path: Path) -> None:
         (tmp_path / "data.csv").write_text("text,label\ngood,pos\nbad,neg\n")
-        done = process("evaluate", model_path, tmp_path / "data.csv", env=os.environ | {"PYTHONIOENCODING": "latin-1"})
+        done = process("evaluate", model_path, tmp_path / "data.csv", env=ENVIRONMENT | {"PYTHONIOENCODING": "latin-1"})
         assert done.returncode == 0, done.stderr
         assert "mean ?ln p" in done.stdout
 
