@@ -36,8 +36,11 @@ sys.exit(code)
 
 def process(*arguments: object, **keywords: Any) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "throughtime", *map(str, arguments)]
-    keywords = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "env": ENVIRONMENT} | keywords
-    return subprocess.run(command, text=True, check=False, timeout=60, **keywords)
+    settings: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "env": ENVIRONMENT}
+    done: subprocess.CompletedProcess[str] = subprocess.run(
+        command, text=True, check=False, timeout=60, **(settings | keywords)
+    )
+    return done
 
 
 def without_training_libraries(*arguments: object) -> tuple[subprocess.CompletedProcess[str], set[str]]:
