@@ -29,8 +29,10 @@ _SPACED: Final = rf"[\p{{L}}\p{{N}}&&[^{_UNSPACED}]][\p{{L}}\p{{M}}\p{{N}}&&[^{_
 WORDS_PATTERN: Final = rf"{_SPACED}(?:{_JOINERS}{_SPACED})*|[{_UNSPACED}]\p{{M}}*|{_RUNS}|{_OTHER}"
 CHARACTERS_PATTERN: Final = r"[^\p{Cc}\p{Cf}\p{M}]\p{M}*"
 
-_WORD: Final = r"[\p{L}\p{N}][\p{L}\p{M}\p{N}]*"
-BPE_PATTERN: Final = rf"▁?(?:{_WORD}(?:{_JOINERS}{_WORD})*|{_RUNS}|(?!▁){_OTHER})"
+# The time of byte-pair encoding grows with the square of a piece's length: a page of Chinese must not be one piece.
+_WORD: Final = r"[\p{L}\p{N}][\p{L}\p{M}\p{N}]{0,63}"
+_BOUNDED: Final = r"\.{2,64}|[!?！？]{2,64}|(?!▁)[^\s\p{L}\p{M}\p{N}\p{Cc}\p{Cf}]\p{M}{0,63}"
+BPE_PATTERN: Final = rf"▁?(?:{_WORD}(?:{_JOINERS}{_WORD}){{0,3}}|{_BOUNDED})"
 
 
 def pipeline(kind: TokenizerKind, lowercase: bool) -> Tokenizer:

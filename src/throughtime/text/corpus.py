@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from throughtime.runtime.encoding import TextEncoder
+from throughtime.runtime.pipelines import pipeline
 from throughtime.spec.errors import DataError
 from throughtime.spec.model import LabelKind, PreprocessingConfig
 from throughtime.text.cache import FORMAT, IDS, CorpusParts, cache_root, new_folder, read_corpus, write_corpus
@@ -141,6 +142,7 @@ def _key(
         "tokenizers": version("tokenizers"),
         "sources": [(source.fingerprint(), side) for source, side in sources],
         "tokenizer": vars(tokenizer),
+        "pipeline": pipeline(tokenizer.kind, tokenizer.lowercase).to_str(),
         "preprocessing": vars(preprocessing),
         "splitting": list(splitting),
     }

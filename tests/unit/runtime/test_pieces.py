@@ -46,7 +46,7 @@ def test_any_text_is_cut_as_by_the_library(kind: TokenizerKind, lowercase: bool,
     assert pieces(text) == pieces.by_library(text)
 
 
-@pytest.mark.parametrize("character", ["Σ", "İ", "\u0301", "\u200d", "\u00ad", "ก", "ा", "\U0001f468\u200d"])
+@pytest.mark.parametrize("character", ["Σ", "İ", "\u0600", "\u0301", "\u200d", "\u00ad", "ก", "ा", "\U0001f468\u200d"])
 def test_what_differs_between_the_two_is_left_to_the_library(character: str) -> None:
     quick = quick_pieces(pipeline("words", True))
     assert quick is not None
@@ -81,6 +81,12 @@ def test_words(text: str, pieces: list[str]) -> None:
 
 def test_characters_keep_one_space_and_their_marks() -> None:
     assert Pieces(pipeline("characters", False))("  A <br/>é\u0323กี่") == ["A", " ", "ẹ\u0301", "กี่"]
+
+
+def test_bpe_pieces_are_bounded_and_lose_nothing() -> None:
+    pieces = Pieces(pipeline("bpe", False))("好" * 1000 + "x" * 1000 + "." * 1000 + "'a" * 1000)
+    assert max(map(len, pieces)) <= 4 * 65
+    assert "".join(pieces) == "▁" + "好" * 1000 + "x" * 1000 + "." * 1000 + "'a" * 1000
 
 
 def test_bpe_pieces_are_words_with_their_space() -> None:

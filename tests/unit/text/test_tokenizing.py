@@ -27,6 +27,10 @@ def test_rare_tokens_and_those_beyond_the_size_are_left_out() -> None:
     assert tokens(TEXTS, TokenizerOptions(min_count=1, vocabulary_size=3)) == ["[PAD]", "[UNK]", "a"]
 
 
+def test_a_piece_too_long_to_be_a_word_is_no_token() -> None:
+    assert tokens(["x" * 101, "y" * 100], TokenizerOptions(min_count=1))[2:] == ["y" * 100]
+
+
 def test_case_is_kept_if_asked() -> None:
     assert "Don't" in tokens(TEXTS, TokenizerOptions(min_count=1, lowercase=False))
 
