@@ -10,6 +10,7 @@ leaves the old model or the new one.
 """
 
 import contextlib
+import errno
 import json
 import os
 import secrets
@@ -67,13 +68,19 @@ def check_target(path: Path | str, *, force: bool = False) -> None:
     """Whether a model may be written to `path`: to be asked before a long training, and asked again by the writer.
 
     Raises:
-        OutputError: a file stands there; or, where force is false, a model or a file named like one of a model's.
+        OutputError: a file stands there or on the way to it; it may not be written to; or, where force is false, a
+            model or a file named like one of a model's is there.
     """
     directory = Path(path)
     try:
         is_file = directory.exists() and not directory.is_dir()
         is_model = holds_model(directory)
         taken = [name for name in _FILES if (directory / name).exists()]
+        nearest = next(place for place in (directory.absolute(), *directory.absolute().parents) if place.exists())
+        if not is_file and not nearest.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+        if not is_file and not os.access(nearest, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:
         raise output_error(error, path) from error
     if is_file:

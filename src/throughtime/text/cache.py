@@ -122,7 +122,8 @@ def write_corpus(folder: Path, parts: CorpusParts) -> None:
 def read_corpus(folder: Path) -> Corpus | None:
     """The corpus of this folder, its ids mapped, not read; None where there is none, or where a byte is damaged."""
     try:
-        digest, text = (folder / _SUMMARY).read_text(encoding="utf-8").splitlines()
+        # Cut at line feeds alone: JSON leaves other ends of lines, such as U+2028, as they are in a label.
+        digest, text, _ = (folder / _SUMMARY).read_text(encoding="utf-8").split("\n")
         if digest != _digest(text):
             return None
         summary = json.loads(text)

@@ -45,7 +45,8 @@ class TextClassifier:
         recipe: name of a recipe, or path of a YAML configuration.
         overrides: any keys of the recipe, as {"training.epochs": 3}; they win over the parameters below.
         epochs … max_tokens: the recipe's own value where None; see `throughtime recipe show default` for each. Where
-            `epochs` is given it is the number of epochs: the recipe's min_steps then adds none.
+            `epochs` is given it is the number of epochs: the recipe's min_steps then adds none. A `cell` without a
+            forget gate drops the recipe's forget_bias, and `pooling="last"` its segments.
         seed: of everything random; same seed, texts and machine type give the same model.
         verbose: show progress on standard error.
     Attributes:
@@ -252,8 +253,13 @@ class TextClassifier:
         given = {key: _plain(getattr(self, name)) for name, key in _KEYS.items() if getattr(self, name) is not None}
         if isinstance(given.get("encoder.hidden_size"), int):
             given["encoder.hidden_size"] = [given["encoder.hidden_size"]]
+        # What a recipe says of one choice only must not stand in the way of another, least of all in a grid search.
         if self.epochs is not None:
             given["training.min_steps"] = None
+        if self.cell not in (None, "LSTM"):
+            given["encoder.forget_bias"] = None
+        if self.pooling == "last":
+            given |= {"encoder.segment": None, "regularisation.segment_dropout": 0.0}
         if self.vectors is not None:
             given |= {"encoder.vectors": str(self.vectors), "encoder.embedding_init": "vectors"}
         return given | {key: _plain(value) for key, value in (self.overrides or {}).items()}

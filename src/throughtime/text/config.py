@@ -243,10 +243,10 @@ def with_changes(config: TrainConfig, changes: Sequence[str]) -> TrainConfig:
     values = {}
     for change in changes:
         name, equals, text = change.partition("=")
-        if not equals:
+        if not equals or not name.strip():
             raise ConfigError(f"--set {change}: expected section.key=value, as in --set training.epochs=3")
         try:
             values[name] = yaml.safe_load(text)
-        except yaml.YAMLError:
-            raise ConfigError(f"--set {change}: {text!r} is not a YAML value") from None
+        except (yaml.YAMLError, ValueError, RecursionError):  # a ValueError is a date or tagged number that is none
+            raise ConfigError(f"--set {change}: {text!r} is not a YAML value; put a text between quotes") from None
     return with_values(config, values, "--set " + " ".join(changes))

@@ -28,6 +28,9 @@ def parse_yaml(text: str, origin: str) -> TrainConfig:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise ConfigError(f"{origin}, line {line}: not valid YAML ({error.problem}); correct this line") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{origin}: not valid YAML ({' '.join(str(error).split())})") from None
+    except (yaml.YAMLError, ValueError) as error:  # a ValueError is a date or tagged number that is none
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"{origin}: not valid YAML ({reason}); correct this value") from None
+    except RecursionError:
+        raise ConfigError(f"{origin}: not valid YAML (brackets nested too deeply); give sections with keys") from None
     return parse_config({} if values is None else values, origin)

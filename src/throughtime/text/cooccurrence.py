@@ -26,11 +26,11 @@ SMOOTHING: Final = 0.75
 """Exponent of the context distribution: rare contexts weigh less than their own count would have them."""
 LARGEST_VOCABULARY: Final = 50_000
 """Rows that take part; rarer words have too little company, and the table would outgrow memory."""
-MOST_TOKENS: Final = 20_000_000
-"""Training tokens that are counted; more do not better the vectors, and would take minutes."""
+MOST_TOKENS: Final = 8_000_000
+"""Training tokens that are counted; more would take memory and time, and better them little."""
 _OVERSAMPLING: Final = 10
 _ITERATIONS: Final = 3
-_ROWS_AT_ONCE: Final = 20_000
+_ROWS_AT_ONCE: Final = 5_000
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,11 @@ class CooccurrenceVectors:
     found: NDArray[np.bool_]
 
 
+def enough_words(corpus: Corpus, size: int) -> bool:
+    """Whether the vocabulary is large enough for `cooccurrence_vectors` of this size."""
+    return min(len(corpus.vocabulary), LARGEST_VOCABULARY) > size + _OVERSAMPLING
+
+
 def cooccurrence_vectors(corpus: Corpus, *, size: int, seed: int) -> CooccurrenceVectors:
     """Vectors of the corpus's vocabulary, from its training rows alone.
 
@@ -48,7 +53,7 @@ def cooccurrence_vectors(corpus: Corpus, *, size: int, seed: int) -> Cooccurrenc
         DataError: the vocabulary is smaller than `size`, so that there is nothing to factorise.
     """
     words = min(len(corpus.vocabulary), LARGEST_VOCABULARY)
-    if words <= size + _OVERSAMPLING:
+    if not enough_words(corpus, size):
         raise DataError(
             f"encoder.embedding_init: cooccurrence needs a vocabulary larger than embedding_size + {_OVERSAMPLING}, "
             f"but the training texts give {words} tokens for size {size}; use embedding_init: random"
@@ -71,14 +76,16 @@ def _company(corpus: Corpus, words: int) -> sparse.csr_matrix:
     total = sparse.csr_matrix((words, words), dtype=np.float32)
     for start in range(0, len(rows), _ROWS_AT_ONCE):
         part = rows[start : start + _ROWS_AT_ONCE]
-        ids = np.concatenate([corpus.tokens(int(row)) for row in part]).astype(np.int64)
+        ids = np.concatenate([corpus.tokens(int(row)) for row in part])
         corpus.release(len(part))
-        text = np.repeat(np.arange(len(part)), corpus.lengths[part])
+        text = np.repeat(np.arange(len(part), dtype=np.int32), corpus.lengths[part])
         known = (ids > UNKNOWN_ID) & (ids < words)
         for distance in range(1, WINDOW + 1):
             near = known[distance:] & known[:-distance] & (text[distance:] == text[:-distance])
-            weights = np.full(int(near.sum()), (WINDOW + 1 - distance) / WINDOW, dtype=np.float32)
-            pairs = (ids[:-distance][near], ids[distance:][near])
+            one, other = ids[:-distance][near], ids[distance:][near]
+            # One half of the symmetric table, until the end: half the memory.
+            pairs = (np.minimum(one, other), np.maximum(one, other))
+            weights = np.full(len(one), (WINDOW + 1 - distance) / WINDOW, dtype=np.float32)
             total = total + sparse.coo_matrix((weights, pairs), shape=(words, words)).tocsr()
     return total + total.T
 
@@ -88,10 +95,15 @@ def _association(company: sparse.csr_matrix) -> sparse.csr_matrix:
     counts = np.asarray(company.sum(axis=1), dtype=np.float64).ravel()
     smoothed = counts**SMOOTHING
     smoothed /= max(float(smoothed.sum()), 1e-300)
-    table = company.tocoo()
-    values = np.log(table.data / (counts[table.row] * smoothed[table.col]))
-    kept = values > 0
-    return sparse.csr_matrix((values[kept].astype(np.float32), (table.row[kept], table.col[kept])), shape=company.shape)
+    with np.errstate(divide="ignore"):  # words without company stand in no cell of the table
+        of_word, of_context = np.log(counts).astype(np.float32), np.log(smoothed).astype(np.float32)
+    table = company.copy()
+    table.data = np.log(table.data)
+    table.data -= np.repeat(of_word, np.diff(table.indptr))
+    table.data -= of_context[table.indices]
+    np.maximum(table.data, 0.0, out=table.data)
+    table.eliminate_zeros()
+    return table
 
 
 def _factor(table: sparse.csr_matrix, size: int, generator: np.random.Generator) -> NDArray[np.float32]:

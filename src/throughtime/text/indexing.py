@@ -47,7 +47,7 @@ def index_rows(sources: Sequence[tuple["Source", int]], progress: Progress) -> R
 
     Raises:
         DataError: no labels; fewer than two classes; a validation or test label that training never has (names file,
-            line and label); a source without rows.
+            line and label); a source without rows; or a label that is no valid Unicode.
     """
     table = _Columns()
     starts = [0]
@@ -108,12 +108,26 @@ class _Columns:
                 f"{batch.where(place)}: label {label!r} of the {_NAMES[side]} data never stands in the training data "
                 f"({_listed(known)}); correct it, remove the row, or add such rows to the training data"
             )
-        self.labels.extend([self.classes.setdefault(label, len(self.classes)) for label in batch.labels])
+        for place, label in enumerate(batch.labels):
+            if label not in self.classes:
+                _require_characters(label, batch.where(place))
+                self.classes[label] = len(self.classes)
+        self.labels.extend([self.classes[label] for label in batch.labels])
         self.hashes.extend(map(stable_hash, batch.texts))
         self.empty.extend([not text or text.isspace() for text in batch.texts])
         if side == TRAIN and batch.groups is not None:
             self.groups.extend(map(stable_hash, batch.groups))
         self.longest = max(self.longest, max(map(len, batch.texts), default=0))
+
+
+def _require_characters(label: str, where: str) -> None:
+    """Refuses a label that no file of a model can hold: one with a lone surrogate."""
+    try:
+        label.encode()
+    except UnicodeEncodeError:
+        raise DataError(
+            f"{where}: label {label!r} holds half a character (a lone surrogate); write the label as valid Unicode"
+        ) from None
 
 
 def _in_order(names: Sequence[str] | dict[str, int], kind: LabelKind) -> tuple[str, ...]:

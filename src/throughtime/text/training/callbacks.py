@@ -1,6 +1,6 @@
 """What happens at the end of a round: validation, the best weights, early stopping, history, and the saved state."""
 
-import os
+import io
 import resource
 import time
 from dataclasses import asdict
@@ -9,8 +9,11 @@ from typing import Any
 
 import lightning
 import numpy as np
+import torch
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor
 
+from throughtime.runtime.atomic import atomic_file
 from throughtime.runtime.scores import Scores, score
 from throughtime.text.encoded import Corpus
 from throughtime.text.training.evaluation import probabilities
@@ -125,11 +128,7 @@ class SaveState(lightning.Callback):
         ends_epoch = pl_module.loaders.rounds[trainer.current_epoch].ends_epoch
         if not ends_epoch and time.monotonic() - self._saved < SAVE_EVERY_SECONDS:
             return
-        temporary = self.path.with_suffix(".partial")
-        trainer.save_checkpoint(temporary)
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(self.path)
+        trainer.save_checkpoint(self.path)
         self._saved = time.monotonic()
 
     def on_save_checkpoint(
@@ -143,6 +142,20 @@ class SaveState(lightning.Callback):
     ) -> None:
         assert isinstance(pl_module, TextTraining)
         pl_module.sums = EpochSums(**checkpoint["epoch_sums"])
+
+
+class WholeFiles(TorchCheckpointIO):
+    """Writes a checkpoint beside its place and renames it. Lightning's own writing goes by way of the system's folder
+    for temporary files, which may be on another, smaller disk, and where a killed process leaves it.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
+        if storage_options is not None:
+            raise TypeError("a checkpoint on this disk has no storage_options")
+        content = io.BytesIO()
+        torch.save(checkpoint, content)
+        with atomic_file(path) as file:
+            file.write(content.getbuffer())
 
 
 def peak_memory_mb() -> float:

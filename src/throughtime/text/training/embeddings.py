@@ -3,7 +3,7 @@
 from typing import Any
 
 from throughtime.text.config import Encoder
-from throughtime.text.cooccurrence import cooccurrence_vectors
+from throughtime.text.cooccurrence import cooccurrence_vectors, enough_words
 from throughtime.text.encoded import Corpus
 from throughtime.text.training.model import TextModel
 from throughtime.text.training.reporter import Reporter
@@ -20,6 +20,12 @@ def initial_embedding(
     weight = model.encoder.embedding.weight
     if encoder.embedding_init == "random":
         return {}
+    if encoder.embedding_init == "cooccurrence" and not enough_words(corpus, encoder.embedding_size):
+        reporter.warn(
+            f"{len(corpus.vocabulary):,} tokens are too few for vectors of size {encoder.embedding_size} from their "
+            "company; they start at random"
+        )
+        return {"embedding_init": "random"}
     if encoder.embedding_init == "cooccurrence":
         reporter.stage("word vectors", 0, None)
         vectors = cooccurrence_vectors(corpus, size=encoder.embedding_size, seed=seed)

@@ -1,6 +1,7 @@
 """A corpus and a configuration → trained weights. Knows nothing of files but its own scratch folder."""
 
 import logging
+import pickle
 import signal
 import time
 import warnings
@@ -20,7 +21,7 @@ from throughtime.text.batching import BucketBatches
 from throughtime.text.config import TrainConfig
 from throughtime.text.encoded import Corpus
 from throughtime.text.splitting import TRAIN, VALIDATION
-from throughtime.text.training.callbacks import EpochEnd, SaveState, best_or_last, peak_memory_mb
+from throughtime.text.training.callbacks import EpochEnd, SaveState, WholeFiles, best_or_last, peak_memory_mb
 from throughtime.text.training.embeddings import initial_embedding
 from throughtime.text.training.model import TextModel
 from throughtime.text.training.module import TextTraining
@@ -59,6 +60,8 @@ def fit(
         resume: continue from the state in `scratch` where there is one.
     Raises:
         DataError: no training text has a token.
+        ConfigError: the state to go on from is damaged.
+        OutputError: the state cannot be saved.
         TrainingError: gradients stayed non-finite before a first epoch was done.
     """
     started = time.perf_counter()
@@ -66,6 +69,11 @@ def fit(
     rows = rows[corpus.lengths[rows] > 0]
     if not len(rows):
         raise DataError("no training text holds a single token; look at the texts with `throughtime data check`")
+    if corpus.facts["empty_texts"]:
+        reporter.warn(
+            f"{corpus.facts['empty_texts']:,} of {corpus.facts['rows']:,} texts are empty: those for training "
+            f"({corpus.facts['empty_texts_train']:,}) are left out, others are predicted as the prior"
+        )
     if config.encoder.embedding_init == "vectors" and config.encoder.vectors is None:
         raise ConfigError("encoder.vectors: this configuration starts from pre-trained vectors; give --vectors FILE")
     encoder = config.encoder_config(len(corpus.vocabulary))
@@ -109,6 +117,7 @@ def fit(
             enable_progress_bar=False,
             enable_model_summary=False,
             callbacks=callbacks,
+            plugins=[WholeFiles()],
         )
         reporter.start(summary(model), rounds[-1].epoch + 1, module.total_steps, first_step=_step_of(state, module))
         on_interrupt = signal.getsignal(signal.SIGINT)
@@ -164,7 +173,12 @@ def summary(model: TextModel) -> str:
 def _step_of(state: Path | None, module: TextTraining) -> int:
     if state is None:
         return 0
-    done = torch.load(state, weights_only=True, map_location="cpu")["loops"]["fit_loop"]["epoch_progress"]
+    try:
+        done = torch.load(state, weights_only=True, map_location="cpu")["loops"]["fit_loop"]["epoch_progress"]
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError, EOFError, pickle.UnpicklingError):
+        raise ConfigError(
+            f"{state}: the saved state is damaged and cannot be resumed; start over with --force"
+        ) from None
     number = int(done["current"]["processed"])
     rounds = module.loaders.rounds
     return rounds[number].step if number < len(rounds) else module.total_steps

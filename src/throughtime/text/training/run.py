@@ -1,5 +1,6 @@
 """A whole training run: data in, model directory out, resumable at any moment."""
 
+import contextlib
 import shutil
 import time
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from throughtime.runtime.model_dir import (
     write_model_directory,
 )
 from throughtime.runtime.scores import Scores
-from throughtime.spec.errors import ConfigError, OutputError, TrainingError
+from throughtime.spec.errors import ConfigError, OutputError, ThroughtimeError, TrainingError
 from throughtime.spec.model import ModelConfig
 from throughtime.text.config import TrainConfig
 from throughtime.text.corpus import build_corpus
@@ -23,7 +24,7 @@ from throughtime.text.encoded import Corpus
 from throughtime.text.reading import Columns, open_source
 from throughtime.text.training.card import model_card
 from throughtime.text.training.export import export
-from throughtime.text.training.fitting import fit
+from throughtime.text.training.fitting import STATE_FILE, fit
 from throughtime.text.training.identity import RunIdentity
 from throughtime.text.training.reporter import Reporter
 
@@ -76,19 +77,23 @@ def train(request: TrainRequest, reporter: Reporter) -> TrainResult:
     identity = RunIdentity.of(corpus, request.config, request.seed)
     if request.resume and holds_model(out):
         return _finished(request, identity)
+    created = [folder for folder in (scratch, *scratch.parents) if not folder.exists()]
     if request.resume and scratch.exists():
         identity.require_same(scratch)
-    else:
-        _fresh(scratch)
-        identity.save(scratch)
 
     started = time.perf_counter()
     try:
+        if scratch in created or not request.resume:
+            _fresh(scratch)
+            identity.save(scratch)
         fitted = fit(
             corpus, request.config, seed=request.seed, reporter=reporter, scratch=scratch, resume=request.resume
         )
-    except OSError as error:
-        if isinstance(error, OutputError):
+    except (ThroughtimeError, OSError) as error:
+        # A run that saved no state, or that would fail again, leaves nothing that could be continued.
+        if isinstance(error, TrainingError) or not (scratch / STATE_FILE).exists():
+            _remove(scratch, created)
+        if isinstance(error, ThroughtimeError):
             raise
         raise output_error(error, scratch) from error
     seconds = time.perf_counter() - started
@@ -146,6 +151,15 @@ def _fresh(scratch: Path) -> None:
         scratch.mkdir(parents=True)
     except OSError as error:
         raise output_error(error, scratch) from error
+
+
+def _remove(scratch: Path, created: list[Path]) -> None:
+    """Takes away the state, and those of the folders around it that this run created, the deepest first."""
+    shutil.rmtree(scratch, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        for folder in created:
+            if folder != scratch:
+                folder.rmdir()
 
 
 def _finished(request: TrainRequest, identity: RunIdentity) -> TrainResult:
