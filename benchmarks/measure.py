@@ -1,0 +1,118 @@
+"""How times are taken: warm, interleaved, every sample kept. Ratios are medians over rounds, never of the best run."""
+
+import gc
+import json
+import math
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Final
+
+SHORTEST_SAMPLE: Final = 0.02
+"""Seconds. A faster contender is called several times a sample, so that the clock and the loop cost nothing beside."""
+
+_LAUNCHER: Final = Path(__file__).with_name("launcher.py")
+
+Clock = Callable[[], float]
+
+
+def interleaved(
+    contenders: Mapping[str, Callable[[], object]],
+    *,
+    repeats: int,
+    shortest: float = SHORTEST_SAMPLE,
+    clock: Clock = time.perf_counter,
+) -> dict[str, list[float]]:
+    """Seconds a call of each contender, one sample a round.
+
+    All contenders run in every round, so that whatever slows the machine for a while slows them alike; the round's
+    first is another one each time. Two calls of each come before that: one to warm up, one to choose how many calls
+    make a sample.
+    """
+    calls = {}
+    for name, call in contenders.items():
+        call()
+        calls[name] = max(1, math.ceil(shortest / max(_seconds(call, 1, clock), 1e-9)))
+    samples: dict[str, list[float]] = {name: [] for name in contenders}
+    names = list(contenders)
+    collecting = gc.isenabled()
+    try:
+        for number in range(repeats):
+            gc.collect()
+            gc.disable()
+            at = number % len(names)
+            for name in names[at:] + names[:at]:
+                samples[name].append(_seconds(contenders[name], calls[name], clock) / calls[name])
+    finally:
+        if collecting:
+            gc.enable()
+    return samples
+
+
+def _seconds(call: Callable[[], object], times: int, clock: Clock) -> float:
+    started = clock()
+    for _ in range(times):
+        call()
+    return clock() - started
+
+
+def median_ratio(above: Sequence[float], below: Sequence[float]) -> float:
+    """Median over rounds of above / below, each pair taken in the same round.
+
+    Raises:
+        ValueError: the numbers of samples differ; gives both.
+    """
+    if len(above) != len(below):
+        raise ValueError(f"samples of the same rounds are needed, but there are {len(above)} and {len(below)}")
+    return median(a / b for a, b in zip(above, below, strict=True))
+
+
+def spread(samples: Sequence[float]) -> float:
+    """Half the width of the middle half of the samples, as a share of their median."""
+    ordered = sorted(samples)
+    return (_quantile(ordered, 0.75) - _quantile(ordered, 0.25)) / 2 / median(ordered)
+
+
+def _quantile(ordered: Sequence[float], share: float) -> float:
+    at = share * (len(ordered) - 1)
+    low = math.floor(at)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] + (at - low) * (ordered[high] - ordered[low])
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A process that ended well: seconds from start to end, largest resident size in MB of 10⁶ bytes, its output."""
+
+    seconds: float
+    peak_memory_mb: float
+    output: str
+
+
+def run_process(command: Sequence[str], environment: Mapping[str, str] | None = None) -> Finished:
+    """Runs a command to its end.
+
+    Args:
+        environment: variables beside those of this process.
+    Raises:
+        RuntimeError: it failed; holds the end of what it wrote to stderr.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.json"
+        done = subprocess.run(
+            [sys.executable, "-I", "-S", str(_LAUNCHER), str(report), *command],
+            capture_output=True,
+            env={**os.environ, **(environment or {})},
+            check=False,
+        )
+        facts = json.loads(report.read_text(encoding="utf-8")) if done.returncode == 0 else {"exit_code": "none"}
+    if facts["exit_code"] != 0:
+        tail = done.stderr.decode(errors="replace").strip()[-2000:]
+        raise RuntimeError(f"{' '.join(command)} ended with exit code {facts['exit_code']}: {tail}")
+    return Finished(facts["seconds"], facts["peak_memory_mb"], done.stdout.decode())
