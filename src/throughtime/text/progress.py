@@ -53,6 +53,9 @@ class Table:
             f"{record.seconds:>10.1f} {record.tokens_per_second:>10,.0f}{'  best' if best else ''}"
         )
 
+    def note(self, message: str) -> None:
+        self.say(message)
+
     def warn(self, message: str) -> None:
         self.say(f"warning: {message}")
 

@@ -39,6 +39,8 @@ def initial_embedding(
     if encoder.unknown_vectors == "zeros":
         weight.data[2:] = 0.0
     model.set_embedding(loaded.matrix, loaded.found)
+    share = "" if loaded.token_share is None else f", {loaded.token_share:.1%} of the running tokens"
+    reporter.note(f"{encoder.vectors.name}: covers {loaded.vocabulary_share:.1%} of the vocabulary{share}")
     return {
         "embedding_init": encoder.vectors.name,
         "vectors_found": int(loaded.found.sum()),

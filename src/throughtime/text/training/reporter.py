@@ -46,6 +46,9 @@ class Reporter(Protocol):
     def epoch(self, record: EpochRecord, best: bool) -> None:
         """An epoch is done; `best` when its weights are the best so far."""
 
+    def note(self, message: str) -> None:
+        """Something worth a line."""
+
     def warn(self, message: str) -> None:
         """Something a person should know; the run goes on."""
 
@@ -60,5 +63,7 @@ class Silent:
     def step(self, epoch: int, step: int, loss: float, tokens_per_second: float) -> None: ...
 
     def epoch(self, record: EpochRecord, best: bool) -> None: ...
+
+    def note(self, message: str) -> None: ...
 
     def warn(self, message: str) -> None: ...
