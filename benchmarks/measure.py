@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Final
+from typing import Any, Final
 
 SHORTEST_SAMPLE: Final = 0.02
 """Seconds. A faster contender is called several times a sample, so that the clock and the loop cost nothing beside."""
@@ -111,8 +111,10 @@ def run_process(command: Sequence[str], environment: Mapping[str, str] | None = 
             env={**os.environ, **(environment or {})},
             check=False,
         )
-        facts = json.loads(report.read_text(encoding="utf-8")) if done.returncode == 0 else {"exit_code": "none"}
+        started = done.returncode == 0
+        facts: dict[str, Any] = json.loads(report.read_text(encoding="utf-8")) if started else {"exit_code": None}
     if facts["exit_code"] != 0:
         tail = done.stderr.decode(errors="replace").strip()[-2000:]
-        raise RuntimeError(f"{' '.join(command)} ended with exit code {facts['exit_code']}: {tail}")
+        what = f"ended with exit code {facts['exit_code']}" if started else "could not be started"
+        raise RuntimeError(f"{' '.join(command)} {what}: {tail}")
     return Finished(facts["seconds"], facts["peak_memory_mb"], done.stdout.decode())

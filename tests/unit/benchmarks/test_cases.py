@@ -25,7 +25,7 @@ def test_names_are_unique_and_parts_of_them_choose() -> None:
 
 
 def test_ragged_lengths_fall_from_all_steps_to_a_sixth() -> None:
-    assert LayerShape(6, 12, 1, 1, ragged=True).lengths == [12, 10, 8, 6, 4, 2]
+    assert LayerShape(6, 30, 1, 1, ragged=True).lengths == [30, 25, 20, 15, 10, 5]
     assert LayerShape(1, 12, 1, 1, ragged=True).lengths == [12]
     assert LayerShape(2, 3, 1, 1, ragged=True).lengths == [3, 1]
     assert LayerShape(3, 12, 1, 1, ragged=False).lengths == [12, 12, 12]

@@ -88,3 +88,8 @@ def test_a_process_gives_its_output_its_own_memory_and_the_environment_it_was_gi
 def test_a_process_that_fails_is_an_error_with_its_last_words() -> None:
     with pytest.raises(RuntimeError, match=r"exit code 3: out of luck"):
         run_process([sys.executable, "-c", "import sys; print('out of luck', file=sys.stderr); sys.exit(3)"])
+
+
+def test_a_program_that_is_not_there_is_an_error_too() -> None:
+    with pytest.raises(RuntimeError, match="could not be started"):
+        run_process(["no-such-program-of-throughtime"])
