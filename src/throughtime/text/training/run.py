@@ -100,17 +100,20 @@ def train(request: TrainRequest, reporter: Reporter) -> TrainResult:
 
     facts = {"run": identity.digest, "recipe": request.recipe, "data": request.data, "seconds": round(seconds, 1)}
     model, scores = export(corpus, request.config, fitted, seed=request.seed, facts=facts)
-    write_model_directory(
-        out,
-        model.config,
-        model.tensors,
-        model.tokenizer_json,
-        model.metrics,
-        model.history,
-        model_card(model.config, model.metrics),
-        force=request.force,
-        keep_scratch=False,
-    )
+    try:
+        write_model_directory(
+            out,
+            model.config,
+            model.tensors,
+            model.tokenizer_json,
+            model.metrics,
+            model.history,
+            model_card(model.config, model.metrics),
+            force=request.force,
+            keep_scratch=False,
+        )
+    except OutputError as error:
+        raise OutputError(f"{error}; then --resume writes the model without training again") from error
     if fitted.failure is not None:
         raise TrainingError(f"{fitted.failure}; the model of epoch {fitted.best_epoch}, the best so far, is in {out}")
     return TrainResult(out, model.config, model.history, scores["validation"], scores["test"])
