@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Final, Literal, TypeAlias
 
 from throughtime.spec.cells import Cell
@@ -110,13 +111,17 @@ def all_cases(*, quick: bool) -> list[Case]:
     return [*layers, training, prediction, ColdCase()]
 
 
-def choose(cases: Sequence[Case], parts: Sequence[str]) -> list[Case]:
-    """The cases whose name holds any of `parts`; all of them where there are no parts.
+def choose(cases: Sequence[Case], patterns: Sequence[str]) -> list[Case]:
+    """The cases whose name begins as one of `patterns` says ("training", "layers/*/inference"); all where there are none.
 
     Raises:
-        ValueError: a part is in no name; lists the names.
+        ValueError: no name begins like a pattern; lists the names.
     """
-    for part in parts:
-        if not any(part in case.name for case in cases):
-            raise ValueError(f"no case is called {part!r}; cases: {', '.join(case.name for case in cases)}")
-    return [case for case in cases if not parts or any(part in case.name for part in parts)]
+
+    def fits(case: Case, pattern: str) -> bool:
+        return fnmatchcase(case.name, pattern + "*")
+
+    for pattern in patterns:
+        if not any(fits(case, pattern) for case in cases):
+            raise ValueError(f"no case is called {pattern!r}; cases: {', '.join(case.name for case in cases)}")
+    return [case for case in cases if not patterns or any(fits(case, pattern) for pattern in patterns)]

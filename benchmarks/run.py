@@ -61,7 +61,11 @@ def measure(cases: Sequence[Case], *, repeats: int, quick: bool, failures: Failu
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description=__doc__)
     parser.add_argument(
-        "--cases", nargs="+", default=[], metavar="PART", help="only cases whose name holds one of these"
+        "--cases",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="only cases whose name begins so: training, layers/LSTM, 'layers/*/inference', …",
     )
     parser.add_argument(
         "--repeats", type=int, help=f"rounds of a case (default {_REPEATS}; training at most {_TRAINING_REPEATS})"

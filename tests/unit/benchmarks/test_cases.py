@@ -10,18 +10,20 @@ from benchmarks.results import OURS
 from benchmarks.reviews import lengths, reviews
 
 
-def test_names_are_unique_and_parts_of_them_choose() -> None:
+def test_names_are_unique_and_their_beginnings_choose() -> None:
     for quick in (False, True):
         names = [case.name for case in all_cases(quick=quick)]
         assert len(names) == len(set(names))
     cases = all_cases(quick=True)
     assert choose(cases, []) == cases
-    assert [case.name for case in choose(cases, ["cold", "training/default"])] == [
+    assert [case.name for case in choose(cases, ["prediction/cold", "training"])] == [
         "training/default/300-reviews-4-steps",
         "prediction/cold-start",
     ]
+    inference = [case.name for case in choose(cases, ["layers/*/inference"])]
+    assert len(inference) == sum("/inference/" in case.name for case in cases) > 0
     with pytest.raises(ValueError, match="'streaming'"):
-        choose(cases, ["cold", "streaming"])
+        choose(cases, ["training", "streaming"])
 
 
 def test_ragged_lengths_fall_from_all_steps_to_a_sixth() -> None:
