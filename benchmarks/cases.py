@@ -112,7 +112,7 @@ def all_cases(*, quick: bool) -> list[Case]:
 
 
 def choose(cases: Sequence[Case], patterns: Sequence[str]) -> list[Case]:
-    """The cases whose name begins as one of `patterns` says ("training", "layers/*/inference"); all where there are none.
+    """The cases whose name begins as one of `patterns` says, as "layers/*/inference"; all if there are none.
 
     Raises:
         ValueError: no name begins like a pattern; lists the names.
