@@ -63,7 +63,7 @@ def train(
     base = load_recipe(recipe) if config is None else read_config(config)
     changes = list(set_ or [])
     if vectors is not None:
-        changes += ["encoder.embedding_init=vectors", f"encoder.vectors={json.dumps(str(vectors))}"]
+        changes.append(f"encoder.vectors={json.dumps(str(vectors))}")
     chosen = with_changes(base, changes)
 
     with console_reporter(out) as reporter:

@@ -253,15 +253,8 @@ class TextClassifier:
         given = {key: _plain(getattr(self, name)) for name, key in _KEYS.items() if getattr(self, name) is not None}
         if isinstance(given.get("encoder.hidden_size"), int):
             given["encoder.hidden_size"] = [given["encoder.hidden_size"]]
-        # What a recipe says of one choice only must not stand in the way of another, least of all in a grid search.
-        if self.epochs is not None:
-            given["training.min_steps"] = None
-        if self.cell not in (None, "LSTM"):
-            given["encoder.forget_bias"] = None
-        if self.pooling == "last":
-            given |= {"encoder.segment": None, "regularisation.segment_dropout": 0.0}
         if self.vectors is not None:
-            given |= {"encoder.vectors": str(self.vectors), "encoder.embedding_init": "vectors"}
+            given["encoder.vectors"] = str(self.vectors)
         return given | {key: _plain(value) for key, value in (self.overrides or {}).items()}
 
     def _use(self, model: ModelDirectory) -> None:

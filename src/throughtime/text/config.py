@@ -214,14 +214,14 @@ def _fault(fault: Any) -> str:
 
 
 def with_values(config: TrainConfig, changes: Mapping[str, Any], origin: str) -> TrainConfig:
-    """`config` with each "section.key": value of `changes` applied.
+    """`config` with each "section.key": value of `changes` applied, and with what follows from them (`_consequences`).
 
     Raises:
         ConfigError: a key that does not exist, or a wrong value; names `origin`.
     """
     # Only keys that were written stay written: what a recipe leaves out is not "given" by a copy of it.
     values = config.model_dump(mode="json", exclude_unset=True)
-    for name, value in changes.items():
+    for name, value in (_consequences(changes) | dict(changes)).items():
         *sections, key = name.strip().split(".")
         place = values
         for section in sections:
@@ -232,6 +232,24 @@ def with_values(config: TrainConfig, changes: Mapping[str, Any], origin: str) ->
                 )
         place[key] = value
     return parse_config(values, origin) if changes else config
+
+
+def _consequences(changes: Mapping[str, Any]) -> dict[str, Any]:
+    """What a recipe says for one choice only must not stand in the way of another; what is changed itself wins."""
+    follows: dict[str, Any] = {}
+    if "training.epochs" in changes:
+        follows["training.min_steps"] = None  # so many epochs, then, and no more
+    if changes.get("encoder.cell", "LSTM") != "LSTM":
+        follows["encoder.forget_bias"] = None
+    if changes.get("head.pooling") == "last":
+        follows["encoder.segment"] = None
+    if changes.get("head.pooling") == "last" or ("encoder.segment" in changes and changes["encoder.segment"] is None):
+        follows["regularisation.segment_dropout"] = 0.0
+    if changes.get("encoder.vectors") is not None:
+        follows["encoder.embedding_init"] = "vectors"
+    if changes.get("optimiser.name") == "adam":
+        follows |= {"regularisation.weight_decay": 0.0, "regularisation.embedding_decay": 0.0}
+    return follows
 
 
 def with_changes(config: TrainConfig, changes: Sequence[str]) -> TrainConfig:

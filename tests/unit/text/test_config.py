@@ -105,3 +105,26 @@ def test_changes_apply_on_top() -> None:
 def test_wrong_changes_are_named(change: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         with_changes(TrainConfig.model_validate({"training": {"epochs": 2}}), [change])
+
+
+@pytest.mark.parametrize(
+    ("change", "path", "value"),
+    [
+        ("training.epochs=3", "training.min_steps", None),
+        ("encoder.cell=GRU", "encoder.forget_bias", None),
+        ("head.pooling=last", "encoder.segment", None),
+        ("head.pooling=last", "regularisation.segment_dropout", 0.0),
+        ("encoder.segment=null", "regularisation.segment_dropout", 0.0),
+        ("encoder.vectors=v.txt", "encoder.embedding_init", "vectors"),
+        ("optimiser.name=adam", "regularisation.embedding_decay", 0.0),
+    ],
+)
+def test_a_choice_takes_along_what_follows_from_it(change: str, path: str, value: object) -> None:
+    changed = with_changes(load_recipe("default"), [change])
+    section, key = path.split(".")
+    assert getattr(getattr(changed, section), key) == value
+
+
+def test_what_is_changed_itself_wins_over_what_follows() -> None:
+    changed = with_changes(load_recipe("default"), ["training.epochs=3", "training.min_steps=100"])
+    assert changed.training.min_steps == 100

@@ -62,17 +62,36 @@ def test_they_factorise_the_association_as_well_as_an_exact_decomposition(texts:
     np.testing.assert_allclose(np.linalg.norm(left, axis=0) ** 2, exact[:8], rtol=0.02)
 
 
-def test_company_counts_by_distance_within_a_text() -> None:
-    from throughtime.text.cooccurrence import _company
+def test_company_is_the_pairs_of_one_stretch() -> None:
+    from throughtime.text.cooccurrence import STRETCH, _company
 
-    corpus = corpus_of(["a b c d e f g", "a z"])
+    late = " ".join(["f"] * STRETCH)
+    corpus = corpus_of([f"a b a c {late}", "a z"])
     table = _company(corpus, len(corpus.vocabulary)).toarray()
     place = corpus.vocabulary.index
-    assert table[place("a"), place("b")] == pytest.approx(1.0)
-    assert table[place("f"), place("a")] == pytest.approx(0.2)
-    assert table[place("a"), place("g")] == 0.0
-    assert table[place("g"), place("z")] == 0.0
+    assert table[place("a"), place("b")] == 2.0
+    assert table[place("a"), place("a")] == 2.0
+    assert table[place("b"), place("b")] == 0.0
+    assert table[place("b"), place("f")] == STRETCH - 4
+    assert table[place("f"), place("f")] == (STRETCH - 4) * (STRETCH - 5) + 4 * 3
+    assert table[place("b"), place("z")] == 0.0
     np.testing.assert_array_equal(table, table.T)
+
+
+def test_association_is_its_definition() -> None:
+    from throughtime.text.cooccurrence import SMOOTHING, _association, _company
+
+    corpus = corpus_of(["a b a c d", "a z b", "c d c"])
+    words = len(corpus.vocabulary)
+    counts = _company(corpus, words).toarray().astype(np.float64)
+    of_word = counts.sum(axis=1) / counts.sum()
+    of_context = counts.sum(axis=0) ** SMOOTHING / (counts.sum(axis=0) ** SMOOTHING).sum()
+    expected = np.zeros_like(counts)
+    for word, context in np.argwhere(counts > 0):
+        together = counts[word, context] / counts.sum()
+        expected[word, context] = max(0.0, np.log(together / (of_word[word] * of_context[context])))
+    got = _association(_company(corpus, words)).toarray()
+    np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_held_out_text_plays_no_part(texts: list[str]) -> None:
