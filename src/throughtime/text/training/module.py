@@ -110,7 +110,9 @@ class TextTraining(lightning.LightningModule):
 
         segment, share = self.config.encoder.segment, self.config.regularisation.segment_dropout
         if segment is not None and share:
-            ids, lengths = drop_segments(ids, lengths, segment, share)
+            # To nothing at the end of the run: a maximum over half the segments is lower than one over all, so a model
+            # that never saw whole texts would judge them by numbers it does not know.
+            ids, lengths = drop_segments(ids, lengths, segment, share * (1.0 - step / self.total_steps))
         scores = self.model(ids, lengths)
         loss = self.loss(scores, labels)
         optimiser.zero_grad()
