@@ -8,7 +8,7 @@ from throughtime.text.encoded import Corpus
 from throughtime.text.training.model import TextModel
 from throughtime.text.training.rounds import BatchLoader
 
-EVALUATION_BATCH = 128
+EVALUATION_BATCH = 64
 
 
 @torch.no_grad()
