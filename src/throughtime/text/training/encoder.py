@@ -83,7 +83,7 @@ class RecurrentEncoder(nn.Module):
         starts = torch.arange(pieces_a_text, device=ids.device) * segment
         piece_lengths = (lengths[:, None] - starts).clamp(0, segment).flatten()
         real = piece_lengths > 0
-        pieces = ids.view(batch * pieces_a_text, segment)[real]
+        pieces = ids.reshape(batch * pieces_a_text, segment)[real]
         # (segment, pieces, embedding_size): time first and contiguous, as layers want it.
         vectors = self.embedding(pieces.t())
         factors = self.embedding.feature_mask(batch)

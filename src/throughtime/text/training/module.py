@@ -17,6 +17,9 @@ from throughtime.text.training.schedule import learning_rate
 from throughtime.text.training.segments import drop_segments
 from throughtime.text.training.watch import GradientWatch
 
+TOKENS_AT_ONCE = 16_384
+"""Tokens, with padding, that go through the model together; what backward needs of each takes some 30 kB."""
+
 
 @dataclass
 class EpochSums:
@@ -113,19 +116,37 @@ class TextTraining(lightning.LightningModule):
             # To nothing at the end of the run: a maximum over half the segments is lower than one over all, so a model
             # that never saw whole texts would judge them by numbers it does not know.
             ids, lengths = drop_segments(ids, lengths, segment, share * (1.0 - step / self.total_steps))
-        scores = self.model(ids, lengths)
-        loss = self.loss(scores, labels)
         optimiser.zero_grad()
-        self.manual_backward(loss)
+        loss, scores = self.backward_in_portions(ids, lengths, labels)
         clip = self.config.optimiser.clip_norm
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), float("inf") if clip is None else clip)
-        taken = self.watch.allows(norm, loss.detach(), self.model.named_parameters(), step)
+        taken = self.watch.allows(norm, loss, self.model.named_parameters(), step)
         if taken:
             optimiser.step()
             if self.averaged is not None:
                 self.averaged.update_parameters(self.model)
         self._add(loss, scores, lengths, labels, norm, taken=taken)
-        self.reporter.step(at.epoch, step + 1, float(loss.detach()), self._tokens_per_second())
+        self.reporter.step(at.epoch, step + 1, float(loss), self._tokens_per_second())
+
+    def backward_in_portions(self, ids: Tensor, lengths: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Adds the batch's gradient to the parameters', in portions that bound memory; returns its loss and scores.
+
+        The sum is the whole batch's gradient: a portion's mean loss counts by its share of the batch's class weights.
+        """
+        whole = self._weight(labels)
+        rows = max(1, TOKENS_AT_ONCE // ids.shape[1])
+        loss, scores = torch.zeros(()), []
+        for start in range(0, len(labels), rows):
+            part = slice(start, start + rows)
+            longest = int(lengths[part].max())
+            scores.append(self.model(ids[part, :longest], lengths[part]))
+            value = self.loss(scores[-1], labels[part]) * (self._weight(labels[part]) / whole)
+            self.manual_backward(value)
+            loss += value.detach()
+        return loss, torch.cat(scores).detach()
+
+    def _weight(self, labels: Tensor) -> float:
+        return float(len(labels)) if self.loss.weight is None else float(self.loss.weight[labels].sum())
 
     def _add(self, loss: Tensor, scores: Tensor, lengths: Tensor, labels: Tensor, norm: Tensor, *, taken: bool) -> None:
         now = time.perf_counter()
@@ -136,8 +157,8 @@ class TextTraining(lightning.LightningModule):
         sums.tokens += int(lengths.sum())
         sums.steps += 1
         if taken:
-            sums.loss += float(loss.detach()) * len(labels)
-            sums.correct += int((scores.detach().argmax(dim=1) == labels).sum())
+            sums.loss += float(loss) * len(labels)
+            sums.correct += int((scores.argmax(dim=1) == labels).sum())
             sums.norm += float(norm)
         else:
             sums.skipped += 1
