@@ -295,7 +295,7 @@ class TestWithScikitLearn:
     @pytest.mark.parametrize("kind", LABELS)
     def test_cross_validation(self, kind: str, make: Make) -> None:
         selection = pytest.importorskip("sklearn.model_selection")
-        scores = selection.cross_val_score(make(epochs=5), TEXTS, LABELS[kind], cv=2, error_score="raise")
+        scores = selection.cross_val_score(make(epochs=10), TEXTS, LABELS[kind], cv=2, error_score="raise")
         assert scores.shape == (2,)
         assert (scores > 0.6).all()
 

@@ -10,6 +10,7 @@ from throughtime.text.config import with_values
 from throughtime.text.config_file import read_config
 from throughtime.text.corpus import corpus_from_lists
 from throughtime.text.recipe import load_recipe, recipe_names
+from throughtime.text.training.embeddings import check_vectors
 from throughtime.text.training.export import export
 from throughtime.text.training.fitting import fit
 from throughtime.text.training.reporter import Reporter
@@ -36,6 +37,7 @@ def fit_lists(
     """
     base = load_recipe(recipe) if recipe in recipe_names() or not Path(recipe).exists() else read_config(Path(recipe))
     config = with_values(base, changes, "TextClassifier")
+    check_vectors(config.encoder)
     corpus = corpus_from_lists(
         texts,
         labels,

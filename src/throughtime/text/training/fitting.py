@@ -74,8 +74,6 @@ def fit(
             f"{corpus.facts['empty_texts']:,} of {corpus.facts['rows']:,} texts are empty: those for training "
             f"({corpus.facts['empty_texts_train']:,}) are left out, others are predicted as the prior"
         )
-    if config.encoder.embedding_init == "vectors" and config.encoder.vectors is None:
-        raise ConfigError("encoder.vectors: this configuration starts from pre-trained vectors; give --vectors FILE")
     encoder = config.encoder_config(len(corpus.vocabulary))
     head = config.head_config(len(corpus.classes))
     torch.manual_seed(round_seed(seed, WEIGHTS))

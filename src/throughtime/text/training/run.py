@@ -23,6 +23,7 @@ from throughtime.text.corpus import build_corpus
 from throughtime.text.encoded import Corpus
 from throughtime.text.reading import Columns, open_source
 from throughtime.text.training.card import model_card
+from throughtime.text.training.embeddings import check_vectors
 from throughtime.text.training.export import export
 from throughtime.text.training.fitting import STATE_FILE, fit
 from throughtime.text.training.identity import RunIdentity
@@ -73,6 +74,7 @@ def train(request: TrainRequest, reporter: Reporter) -> TrainResult:
     """
     out, scratch = request.out, request.out / SCRATCH
     _check_out(request)
+    check_vectors(request.config.encoder)
     corpus = corpus_of(request, reporter)
     identity = RunIdentity.of(corpus, request.config, request.seed)
     if request.resume and holds_model(out):
