@@ -8,7 +8,7 @@ from throughtime.text.encoded import Corpus
 from throughtime.text.training.model import TextModel
 from throughtime.text.training.rounds import BatchLoader
 
-EVALUATION_BATCH = 64
+EVALUATION_BATCH = 32
 
 
 @torch.no_grad()
