@@ -21,7 +21,7 @@ from throughtime.text.batching import BucketBatches
 from throughtime.text.config import TrainConfig
 from throughtime.text.encoded import Corpus
 from throughtime.text.splitting import TRAIN, VALIDATION
-from throughtime.text.training.callbacks import EpochEnd, SaveState, WholeFiles, best_or_last, peak_memory_mb
+from throughtime.text.training.callbacks import EpochEnd, SaveState, WholeFiles, best_or_last
 from throughtime.text.training.embeddings import initial_embedding
 from throughtime.text.training.model import TextModel
 from throughtime.text.training.module import TextTraining
@@ -141,7 +141,7 @@ def fit(
         history=end.history,
         best_epoch=end.best_epoch + 1 if kept_best and end.best_epoch is not None else None,
         seconds=time.perf_counter() - started,
-        embedding_facts={**embedding_facts, "peak_memory_mb": round(peak_memory_mb())},
+        embedding_facts=embedding_facts,
         failure=failure,
     )
 

@@ -18,7 +18,7 @@ from throughtime.text.training.segments import drop_segments
 from throughtime.text.training.watch import GradientWatch
 
 TOKENS_AT_ONCE = 8_192
-"""Tokens, with padding, that go through the model together; what backward needs of each takes some 30 kB."""
+"""Tokens, with padding, that go through the model together: a step holds what backward needs of these only."""
 
 
 @dataclass
