@@ -118,10 +118,13 @@ class TextTraining(lightning.LightningModule):
             ids, lengths = drop_segments(ids, lengths, segment, share * (1.0 - step / self.total_steps))
         optimiser.zero_grad()
         loss, scores = self.backward_in_portions(ids, lengths, labels)
-        clip = self.config.optimiser.clip_norm
-        norm = nn.utils.clip_grad_norm_(self.model.parameters(), float("inf") if clip is None else clip)
+        norm = nn.utils.get_total_norm([p.grad for p in self.model.parameters() if p.grad is not None])
+        # Before clipping, which spreads a NaN to every gradient: the watch is to name the layer that it came from.
         taken = self.watch.allows(norm, loss, self.model.named_parameters(), step)
         if taken:
+            clip = self.config.optimiser.clip_norm
+            if clip is not None:
+                nn.utils.clip_grads_with_norm_(self.model.parameters(), clip, norm)
             optimiser.step()
             if self.averaged is not None:
                 self.averaged.update_parameters(self.model)

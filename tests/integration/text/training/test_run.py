@@ -19,6 +19,7 @@ from throughtime.text.reading import Columns
 from throughtime.text.splitting import TRAIN, VALIDATION
 from throughtime.text.training.evaluation import probabilities
 from throughtime.text.training.model import TextModel
+from throughtime.text.training.module import TextTraining
 from throughtime.text.training.reporter import EpochRecord, Silent
 from throughtime.text.training.run import TrainRequest, corpus_of, train
 
@@ -209,6 +210,25 @@ def test_a_hopeless_run_stops_and_leaves_no_model(request_for: Make, monkeypatch
         train(request, epochs)
     assert "step 0: gradient of encoder.embedding.weight is not finite" in epochs.warnings[0]
     assert not (request.out / "config.json").exists()
+
+
+def test_a_gradient_that_is_not_finite_is_reported_with_its_own_layer(
+    request_for: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backward = TextTraining.backward_in_portions
+
+    def poisoned(self: TextTraining, *args: Any) -> Any:
+        result = backward(self, *args)
+        bias = self.model.head.output.bias
+        assert bias.grad is not None
+        bias.grad[0] = float("nan")
+        return result
+
+    monkeypatch.setattr(TextTraining, "backward_in_portions", poisoned)
+    epochs = Epochs()
+    with pytest.raises(TrainingError, match=r"the gradient of head\.output\.bias stayed non-finite"):
+        train(request_for(), epochs)
+    assert "step 0: gradient of head.output.bias is not finite" in epochs.warnings[0]
 
 
 def test_a_run_that_fails_late_keeps_the_last_good_model(
