@@ -23,7 +23,9 @@ def console_reporter(out: Path | None = None) -> Iterator[Reporter]:
             yield reporter
     except KeyboardInterrupt:
         if out is not None:
-            console.print(f"stopped; the same command with --resume goes on (state in {out})", markup=False)
+            console.print(
+                f"stopped; the same command with --resume goes on (without --force; state in {out})", markup=False
+            )
         raise
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from throughtime.runtime.atomic import output_error
+from throughtime.runtime.atomic import output_error, write_file
 from throughtime.runtime.model_dir import (
     SCRATCH,
     check_target,
@@ -16,7 +16,7 @@ from throughtime.runtime.model_dir import (
     write_model_directory,
 )
 from throughtime.runtime.scores import Scores
-from throughtime.spec.errors import ConfigError, OutputError, ThroughtimeError, TrainingError
+from throughtime.spec.errors import ConfigError, ModelError, OutputError, ThroughtimeError, TrainingError
 from throughtime.spec.model import ModelConfig
 from throughtime.text.config import TrainConfig
 from throughtime.text.corpus import build_corpus
@@ -28,6 +28,9 @@ from throughtime.text.training.export import export
 from throughtime.text.training.fitting import STATE_FILE, fit
 from throughtime.text.training.identity import RunIdentity
 from throughtime.text.training.reporter import Reporter
+
+FORCED = "force"
+"""File in the scratch folder of a run that was begun with --force: it may replace a model, also when it goes on."""
 
 
 @dataclass(frozen=True)
@@ -73,12 +76,12 @@ def train(request: TrainRequest, reporter: Reporter) -> TrainResult:
         TrainingError: training stopped for good. A model of the best epoch so far is written first, if there is one.
     """
     out, scratch = request.out, request.out / SCRATCH
-    _check_out(request)
+    force = _check_out(request)
     check_vectors(request.config.encoder)
     corpus = corpus_of(request, reporter)
     identity = RunIdentity.of(corpus, request.config, request.seed)
-    if request.resume and holds_model(out):
-        return _finished(request, identity)
+    if request.resume and holds_model(out) and (finished := _finished(request, identity, replacing=force)):
+        return finished
     created = [folder for folder in (scratch, *scratch.parents) if not folder.exists()]
     if request.resume and scratch.exists():
         identity.require_same(scratch)
@@ -87,6 +90,8 @@ def train(request: TrainRequest, reporter: Reporter) -> TrainResult:
     try:
         if scratch in created or not request.resume:
             _fresh(scratch)
+            if force:
+                write_file(scratch / FORCED, b"")
             identity.save(scratch)
         fitted = fit(
             corpus, request.config, seed=request.seed, reporter=reporter, scratch=scratch, resume=request.resume
@@ -111,7 +116,7 @@ def train(request: TrainRequest, reporter: Reporter) -> TrainResult:
             model.metrics,
             model.history,
             model_card(model.config, model.metrics),
-            force=request.force,
+            force=force,
             keep_scratch=False,
         )
     except OutputError as error:
@@ -137,16 +142,20 @@ def corpus_of(request: TrainRequest, reporter: Reporter) -> Corpus:
     )
 
 
-def _check_out(request: TrainRequest) -> None:
+def _check_out(request: TrainRequest) -> bool:
+    """Whether the run may replace what is in its place: it was begun with --force, now or before it was cut off."""
     if request.resume and request.force:
         raise ConfigError("--resume continues a run and --force starts over; give one of the two")
-    if request.resume:
-        return
-    check_target(request.out, force=request.force)
-    if (request.out / SCRATCH).exists() and not request.force:
+    scratch = request.out / SCRATCH
+    force = request.force or (request.resume and (scratch / FORCED).exists())
+    if request.resume and holds_model(request.out):
+        return force
+    check_target(request.out, force=force)
+    if scratch.exists() and not request.resume and not force:
         raise OutputError(
             f"{request.out} holds an unfinished run; continue it with --resume, or start over with --force"
         )
+    return force
 
 
 def _fresh(scratch: Path) -> None:
@@ -167,9 +176,17 @@ def _remove(scratch: Path, created: list[Path]) -> None:
                 folder.rmdir()
 
 
-def _finished(request: TrainRequest, identity: RunIdentity) -> TrainResult:
-    model = read_model_directory(request.out)
+def _finished(request: TrainRequest, identity: RunIdentity, *, replacing: bool) -> TrainResult | None:
+    """The model of this very run, which is complete; None where another one still stands that the run is to replace."""
+    try:
+        model = read_model_directory(request.out)
+    except ModelError:
+        if replacing:
+            return None
+        raise
     if model.config.training.get("run") != identity.digest:
+        if replacing:
+            return None
         raise ConfigError(
             f"{request.out}: --resume, but a finished model of other data, configuration or seed is there; "
             "choose another folder, or start over with --force"

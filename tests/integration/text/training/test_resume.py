@@ -204,3 +204,31 @@ def test_resume_refuses_a_finished_model_of_another_run(request_for: Make) -> No
     train(request, Silent())
     with pytest.raises(ConfigError, match="finished model of other data, configuration or seed"):
         train(replace(request, resume=True, seed=1), Silent())
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_run_that_is_to_replace_a_model_resumes_too(request_for: Make, tmp_path: Path, damaged: bool) -> None:
+    whole = request_for(out=tmp_path / "whole")
+    train(whole, Silent())
+    train(request_for(seed=1), Silent())
+    forced = request_for(force=True)
+    old = weights(forced)
+    if damaged:
+        (forced.out / "model.safetensors").write_bytes(old[:-1])
+        old = old[:-1]
+    with pytest.raises(PowerCut):
+        train(forced, CutAt(9))
+    assert weights(forced) == old
+    reporter = CutAt()
+    train(replace(forced, force=False, resume=True), reporter)
+    assert reporter.first_step
+    assert weights(forced) == weights(whole)
+    assert not (forced.out / ".training").exists()
+
+
+def test_resume_refuses_a_taken_place_before_any_work(request_for: Make) -> None:
+    request = request_for(resume=True, data="does-not-exist.csv")
+    request.out.mkdir()
+    (request.out / "README.md").write_text("mine")
+    with pytest.raises(OutputError, match=r"holds a README\.md already"):
+        train(request, Silent())
