@@ -22,9 +22,9 @@ Count = Annotated[int, Field(ge=1)]
 
 
 class Section(BaseModel):
-    """A group of keys; none may be unknown, none may change after reading."""
+    """A group of keys; none may be unknown, none may change after reading, and numbers are finite."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False)
 
 
 class Preprocessing(Section):
@@ -61,7 +61,8 @@ class Encoder(Section):
             raise ValueError(f"vectors: {self.vectors} needs embedding_init: vectors, but it is {self.embedding_init}")
         if self.forget_bias is not None and self.cell != "LSTM":
             raise ValueError(f"forget_bias is an option of LSTM, but cell is {self.cell}")
-        given = self.model_fields_set & {"cell", "hidden_size", "bidirectional", "nonlinearity", "segment"}
+        stack = {"cell", "hidden_size", "bidirectional", "nonlinearity", "reset_after", "forget_bias", "segment"}
+        given = self.model_fields_set & stack
         if self.kind == "bag" and given:
             raise ValueError(f"kind: bag has no recurrent stack; leave out {', '.join(sorted(given))}")
         return self
@@ -230,6 +231,8 @@ def with_values(config: TrainConfig, changes: Mapping[str, Any], origin: str) ->
                 raise ConfigError(
                     f"{origin}: {name} is not a key; `throughtime recipe show default` prints all there are"
                 )
+        if isinstance(place.get(key), dict):
+            raise ConfigError(f"{origin}: {name} is a section, not a key; name a key in it, as in training.epochs")
         place[key] = value
     return parse_config(values, origin) if changes else config
 

@@ -54,6 +54,12 @@ def test_the_articles_hyper_parameters() -> None:
         ({"encoder": {"segment": 9}, "head": {"pooling": "last"}}, r"segment .*pooling: last"),
         ({"encoder": {"kind": "bag"}}, r"kind: bag goes with head.pooling: mean"),
         ({"encoder": {"kind": "bag", "cell": "GRU"}, "head": {"pooling": "mean"}}, r"leave out cell"),
+        (
+            {"encoder": {"kind": "bag", "reset_after": False, "forget_bias": 1.0}, "head": {"pooling": "mean"}},
+            r"leave out forget_bias, reset_after",
+        ),
+        ({"optimiser": {"learning_rate": float("inf")}}, r"optimiser\.learning_rate: .*finite number, but is inf"),
+        ({"encoder": {"forget_bias": float("nan")}}, r"encoder\.forget_bias: .*finite number, but is nan"),
         ({"encoder": {"vectors": "v.txt"}}, r"vectors: v.txt needs embedding_init: vectors"),
         ({"regularisation": {"segment_dropout": 0.5}}, r"there are no segments to drop"),
         ({"optimiser": {"name": "adam"}, "regularisation": {"weight_decay": 0.1}}, r"adamw, not adam"),
@@ -100,6 +106,7 @@ def test_changes_apply_on_top() -> None:
         ("epochs=3", "epochs: there is no such key"),
         ("training.epochs.more=3", "is not a key"),
         ("training.epochs=[", "not a YAML value"),
+        ("training={epochs: 3}", "training is a section, not a key; name a key in it"),
     ],
 )
 def test_wrong_changes_are_named(change: str, message: str) -> None:
