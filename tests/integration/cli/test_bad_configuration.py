@@ -75,6 +75,11 @@ def test_a_bad_setting(setting: str, parts: list[str], train: Run, data: Path) -
 def test_other_bad_options(train: Run, data: Path) -> None:
     message = train(data, "--recipe", "best", recipe=True).refusal()
     assert message.startswith("there is no recipe 'best'; choose one of default, ")
+    (data.parent / "c.yaml").touch()
+    message = train(data, "--recipe", "fast", "--config", data.parent / "c.yaml", recipe=True).refusal()
+    assert message.endswith("takes the place of a recipe: leave out --recipe fast, or --config")
+    (data.parent / "c.yaml").unlink()
+    assert "--download is for DATA imdb" in train(data, "--download").refusal()
     assert "'--seed'" in train(data, "--seed", "-1").refusal()
     assert left(data.parent) == ["data.csv"]
 
