@@ -10,13 +10,15 @@ from throughtime.runtime.atomic import write_file
 from throughtime.spec.errors import ConfigError
 from throughtime.text.config import TrainConfig
 from throughtime.text.encoded import Corpus
+from throughtime.text.reading.files import digest as file_digest
 
 RUN_FILE = "run.json"
 
 
 @dataclass(frozen=True)
 class RunIdentity:
-    """data: key of the corpus, which covers the files' content, columns, split and tokenisation."""
+    """data: key of the corpus, which covers the files' content, columns, split and tokenisation; and of the content of
+    pre-trained vectors, where they are used."""
 
     data: str
     config: dict[str, Any]
@@ -24,7 +26,10 @@ class RunIdentity:
 
     @classmethod
     def of(cls, corpus: Corpus, config: TrainConfig, seed: int) -> "RunIdentity":
-        return cls(data=corpus.key, config=config.model_dump(mode="json"), seed=seed)
+        data, encoder = corpus.key, config.encoder
+        if encoder.embedding_init == "vectors" and encoder.vectors is not None:
+            data = file_digest(encoder.vectors, str(encoder.vectors), data)
+        return cls(data=data, config=config.model_dump(mode="json"), seed=seed)
 
     @property
     def digest(self) -> str:

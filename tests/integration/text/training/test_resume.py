@@ -194,6 +194,18 @@ def test_resume_refuses_changed_data(interrupted: TrainRequest, reviews: Path) -
         train(replace(interrupted, resume=True), Silent())
 
 
+def test_resume_refuses_changed_vectors(request_for: Make, config: MakeConfig, tmp_path: Path) -> None:
+    vectors = tmp_path / "vectors.txt"
+    vectors.write_text("film 1 2 3 4 5 6 7 8\n")
+    request = request_for(config=config(encoder={"embedding_init": "vectors", "vectors": str(vectors)}))
+    train(request, Silent())
+    again = replace(request, resume=True)
+    assert train(again, Silent()).history is None
+    vectors.write_text("film 8 7 6 5 4 3 2 1\n")
+    with pytest.raises(ConfigError, match="finished model of other data"):
+        train(again, Silent())
+
+
 def test_resume_refuses_another_seed(interrupted: TrainRequest) -> None:
     with pytest.raises(ConfigError, match="seed: it was 0 and is 1"):
         train(replace(interrupted, resume=True, seed=1), Silent())
