@@ -3,7 +3,7 @@
 import contextlib
 import shutil
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,12 @@ from throughtime.runtime.model_dir import (
     write_model_directory,
 )
 from throughtime.runtime.scores import Scores
-from throughtime.spec.errors import ConfigError, ModelError, OutputError, ThroughtimeError, TrainingError
+from throughtime.spec.errors import ConfigError, DataError, ModelError, OutputError, ThroughtimeError, TrainingError
 from throughtime.spec.model import ModelConfig
 from throughtime.text.config import TrainConfig
 from throughtime.text.corpus import build_corpus
 from throughtime.text.encoded import Corpus
-from throughtime.text.reading import Columns, open_source
+from throughtime.text.reading import Columns, Source, open_source
 from throughtime.text.training.card import model_card
 from throughtime.text.training.embeddings import check_vectors
 from throughtime.text.training.export import export
@@ -131,8 +131,8 @@ def corpus_of(request: TrainRequest, reporter: Reporter) -> Corpus:
     config = request.config
     return build_corpus(
         open_source(request.data, request.columns, download=request.download),
-        test=None if request.test is None else open_source(request.test, request.columns),
-        validation=None if request.validation is None else open_source(request.validation, request.columns),
+        test=None if request.test is None else _held_out(request.test, request.columns),
+        validation=None if request.validation is None else _held_out(request.validation, request.columns),
         tokenizer=config.tokenizer_options(),
         preprocessing=config.preprocessing_config(),
         validation_fraction=config.training.validation_fraction if request.validation is None else 0.0,
@@ -140,6 +140,16 @@ def corpus_of(request: TrainRequest, reporter: Reporter) -> Corpus:
         seed=request.seed,
         progress=reporter.stage,
     )
+
+
+def _held_out(data: str, columns: Columns) -> Source:
+    """A source of its own, which is never split: it need not have the column of groups."""
+    try:
+        return open_source(data, columns)
+    except DataError:
+        if columns.group is None:
+            raise
+        return open_source(data, replace(columns, group=None))
 
 
 def _check_out(request: TrainRequest) -> bool:

@@ -50,6 +50,10 @@ MODELS: dict[str, dict[str, dict[str, Any]]] = {
 def test_a_model_directory_gives_the_trainers_probabilities(name: str, request_for: Make, config: MakeConfig) -> None:
     request = request_for(config=config(**MODELS[name], training={"epochs": 1}))
     train(request, Silent())
+    assert_gives_the_trainers_probabilities(request)
+
+
+def assert_gives_the_trainers_probabilities(request: TrainRequest) -> None:
     corpus = corpus_of(request, Silent())
     model = read_model_directory(request.out)
     torch_model = TextModel(model.config.encoder, model.config.head, request.config)
@@ -71,9 +75,11 @@ def test_the_bag_learns_and_gives_the_trainers_probabilities(request_for: Make, 
             "training": {"epochs": 6, "batch_size": 8},
         }
     )
-    result = train(request_for(config=bag), Silent())
+    request = request_for(config=bag)
+    result = train(request, Silent())
     assert result.validation is not None
     assert result.validation.accuracy > 0.8
+    assert_gives_the_trainers_probabilities(request)
 
 
 def test_it_learns_and_says_how_well(request_for: Make, config: MakeConfig) -> None:
@@ -140,6 +146,15 @@ def test_groups_are_never_split(request_for: Make) -> None:
     corpus = corpus_of(request, Silent())
     movies = np.arange(120) // 4
     assert not set(movies[corpus.split == TRAIN]) & set(movies[corpus.split == VALIDATION])
+
+
+def test_a_test_file_needs_no_column_of_groups(request_for: Make, tmp_path: Path) -> None:
+    (tmp_path / "test.csv").write_text("text,label\na wonderful film,pos\na dull plot,neg\n")
+    result = train(request_for(columns=Columns(group="movie"), test=str(tmp_path / "test.csv")), Silent())
+    assert result.test is not None
+    assert result.test.count == 2
+    with pytest.raises(DataError, match="no column 'words'"):
+        train(request_for(columns=Columns(text="words"), test=str(tmp_path / "test.csv"), force=True), Silent())
 
 
 class Epochs(Silent):
