@@ -45,6 +45,8 @@ def initial_embedding(
     if encoder.embedding_init == "cooccurrence":
         reporter.stage("word vectors", 0, None)
         vectors = cooccurrence_vectors(corpus, size=encoder.embedding_size, seed=seed)
+        if encoder.unknown_vectors == "zeros":
+            weight.data[2:] = 0.0
         model.set_embedding(vectors.matrix * encoder.embedding_std, vectors.found)
         return {"embedding_init": "cooccurrence", "vectors_found": int(vectors.found.sum())}
     assert encoder.vectors is not None

@@ -79,6 +79,11 @@ def train(request: TrainRequest, reporter: Reporter) -> TrainResult:
     force = _check_out(request)
     check_vectors(request.config.encoder)
     corpus = corpus_of(request, reporter)
+    for part in ("validation", "test"):
+        if shared := corpus.facts[f"duplicates_train_{part}"]:
+            reporter.warn(
+                f"{shared:,} texts of the {part} part stand in the training part too, so its scores may be too good"
+            )
     identity = RunIdentity.of(corpus, request.config, request.seed)
     if request.resume and holds_model(out) and (finished := _finished(request, identity, replacing=force)):
         return finished

@@ -14,7 +14,7 @@ from throughtime.runtime import Predictor
 from throughtime.runtime.model_dir import read_model_directory
 from throughtime.spec.errors import ConfigError, DataError, OutputError, TrainingError
 from throughtime.spec.tolerances import PROBABILITY
-from throughtime.text.config import TrainConfig
+from throughtime.text.config import TrainConfig, Training
 from throughtime.text.reading import Columns
 from throughtime.text.splitting import TRAIN, VALIDATION
 from throughtime.text.training.evaluation import probabilities
@@ -167,6 +167,18 @@ class Epochs(Silent):
 
     def warn(self, message: str) -> None:
         self.warnings.append(message)
+
+
+def test_texts_that_training_shares_with_a_test_file_are_reported(request_for: Make, reviews: Path) -> None:
+    lines = reviews.read_text().splitlines(keepends=True)
+    (reviews.parent / "test.csv").write_text("".join(lines[:4]) + "a film that nobody knows,pos,movie 99\n")
+    epochs = Epochs()
+    config = request_for().config.model_copy(update={"training": Training(validation_fraction=0.0, max_steps=2)})
+    train(request_for(config=config, test=str(reviews.parent / "test.csv")), epochs)
+    assert epochs.warnings == ["3 texts of the test part stand in the training part too, so its scores may be too good"]
+    epochs = Epochs()
+    train(request_for(force=True), epochs)
+    assert epochs.warnings == []
 
 
 def test_patience_ends_a_run_that_gets_no_better(request_for: Make, config: MakeConfig) -> None:

@@ -44,3 +44,21 @@ def test_training_starts_from_the_vectors_and_reports_what_they_cover(
     facts = model.config.training["embedding"]
     assert facts["vectors_found"] == 4
     assert 0.0 < facts["tokens_covered"] < 1.0
+
+
+def test_words_without_company_start_at_zero_on_request(
+    request_for: Callable[..., TrainRequest], config: Callable[..., TrainConfig], reviews: Path
+) -> None:
+    with reviews.open("a") as file:
+        file.write("lonely,pos,movie 99\n" * 3)
+    still = config(
+        encoder={"embedding_init": "cooccurrence", "unknown_vectors": "zeros"},
+        optimiser={"learning_rate": 1e-12, "averaging": None},
+        training={"epochs": 1, "validation_fraction": 0.0},
+    )
+    request = request_for(config=still)
+    train(request, Silent())
+    model = read_model_directory(request.out)
+    tokens = vocabulary(model.tokenizer_json)
+    assert (np.abs(model.tensors["embedding.weight"][tokens.index("lonely")]) < 1e-6).all()
+    assert (np.abs(model.tensors["embedding.weight"][tokens.index("actor")]) > 1e-6).any()
