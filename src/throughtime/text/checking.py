@@ -91,6 +91,9 @@ def check(source: Source, test: Source | None = None, progress: Callable[[int], 
     if test is None:
         return report
     test_report, test_survey = _examined(test, progress)
+    # What would stop training does not stop judging by these texts.
+    test_report.warnings[:0] = [problem.removeprefix(f"{test.name}: ") for problem in test_report.problems]
+    test_report.problems.clear()
     overlap = _shared(survey, test_survey)
     if overlap.unknown_labels:
         report.problems.append(

@@ -110,14 +110,14 @@ def _width(
     if len(fields) == 2 and all(field.isdigit() for field in fields) and expected != 1:
         promised, size = int(fields[0]), int(fields[1])
         first = None
+    if size < 1:
+        raise DataError(
+            f"{path}, line {number}: no numbers after the word; give word vectors in text format, not binary"
+        )
     if expected is not None and size != expected:
         raise DataError(
             f"{path}, line {number}: its vectors have {size} numbers, but embedding_size is {expected}; "
             f"set embedding_size to {size}, or give other vectors"
-        )
-    if size < 1:
-        raise DataError(
-            f"{path}, line {number}: no numbers after the word; give word vectors in text format, not binary"
         )
     return size, promised, first
 

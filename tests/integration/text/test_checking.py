@@ -150,6 +150,15 @@ def test_texts_without_labels_are_checked_too(tmp_path: Path) -> None:
     assert report.problems == []
 
 
+def test_what_would_stop_training_is_a_warning_of_a_test_set(make: Make) -> None:
+    report = check(make(PLENTY), make([(" ", "a")], "test"))
+    assert report.problems == []
+    assert report.test is not None
+    assert report.test.problems == []
+    assert report.test.warnings[0].startswith("every text is empty")
+    assert report.test.warnings[1].startswith("one class only ('a')")
+
+
 def test_a_bad_row_ends_the_check_with_its_place(make: Make) -> None:
     with pytest.raises(DataError, match=r"line 41: no key 'label'"):
         check(make([*PLENTY, ("x",)]))

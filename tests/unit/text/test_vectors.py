@@ -49,6 +49,7 @@ def test_a_word_may_hold_spaces_and_be_a_number(tmp_path: Path) -> None:
         ("5 2\nfilm 1 2\n", "line 1: its vectors have 2 numbers, but embedding_size is 3"),
         ("else 1 2 3\nfilm 1 2\n", "line 2: 2 numbers, but the vectors before have 3"),
         ("else 1 2 3\nfilm 1 2 3 4\n", "line 2: 4 numbers, but the vectors before have 3"),
+        ("film\n", "line 1: no numbers after the word; give word vectors in text format"),
         ("film 1 x 3\n", "line 1: not a number .*'x'"),
         ("film 1 nan 3\n", "line 1: a number is not finite"),
         ("film 1 1e99 3\n", "line 1: a number is not finite"),
