@@ -3,11 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
+CORE := build/core/.ready
 
 .DEFAULT_GOAL := setup
 .PHONY: setup demo test check bench clean
 
-setup: $(STAMP)
+setup: $(STAMP) $(CORE)
 
 # torch first and alone, at the pinned version: see constraints.txt. The stamp makes a second `make` do nothing.
 $(STAMP): pyproject.toml constraints.txt
@@ -20,10 +21,19 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $(STAMP)
 	@echo "ready: $(BIN)/throughtime --help"
 
-demo: $(STAMP)
+# The native core, beside the Python files. Without a compiler the package works on torch operations, and says so.
+$(CORE): $(STAMP) $(shell find native -type f)
+	@mkdir -p build/core
+	@if cmake -S native -B build/core -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python > build/core/log.txt 2>&1 \
+	    && cmake --build build/core --parallel 2 >> build/core/log.txt 2>&1; \
+	  then rm -f src/throughtime/kernels/_core.*; cp build/core/_core.* src/throughtime/kernels/; \
+	  else echo "the native core did not compile (see build/core/log.txt); throughtime works without it, more slowly"; fi
+	@touch $@
+
+demo: setup
 	PATH="$(CURDIR)/$(BIN):$$PATH" sh demo/run.sh
 
-test: $(STAMP)
+test: setup
 	$(BIN)/python -m pytest
 
 check: $(STAMP)
@@ -32,9 +42,9 @@ check: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(STAMP)
+bench: setup
 	$(BIN)/python -m benchmarks.run
 
 clean:
-	rm -rf $(VENV) build dist demo-model .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) build dist src/throughtime/kernels/*.so demo-model .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,167 @@
+// Contracts of the native core: one recurrent layer, one or two directions, over a whole batch of ragged sequences.
+//
+// No Python and no torch here. Every pointer says its layout, its owner and its initial value. The caller owns all memory
+// that it passes and keeps it alive during the call; nothing is kept after it. The core writes no output, throws only from
+// the calling thread, and only std::bad_alloc.
+//
+// Sizes: T steps, B sequences, I input features, H hidden features; G gates (RNN 1, GRU 3, LSTM 4). `Hp` is H rounded up
+// to `lanes`, the width of a vector on the chosen instruction set; what a padded place holds is always zero.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace throughtime {
+
+using i64 = std::int64_t;
+
+enum class Cell : int { rnn = 0, gru = 1, lstm = 2 };
+enum class Nonlinearity : int { tanh = 0, relu = 1, sigmoid = 2, identity = 3 };
+
+// What fixes the mathematics of a layer. nonlinearity: RNN only. reset_after: GRU only (see spec/cells.py).
+struct Options {
+    Cell cell;
+    Nonlinearity nonlinearity;
+    bool reset_after;
+    i64 input_size;
+    i64 hidden_size;
+};
+
+// (T, B, features) in any order of the first two axes: the features of step t of sequence b start at
+// data + t * step + b * row, and are contiguous.
+template <class T>
+struct Sequences {
+    T* data;
+    i64 step;
+    i64 row;
+    T* at(i64 t, i64 b) const { return data + t * step + b * row; }
+};
+
+// (B, features): those of sequence b start at data + b * row. data may be null where it is said.
+template <class T>
+struct Rows {
+    T* data;
+    i64 row;
+    T* at(i64 b) const { return data + b * row; }
+};
+
+// Parameters of one direction in torch's layout: weight_ih (G*H, I), weight_hh (G*H, H), biases (G*H) or null.
+template <class T>
+struct Weights {
+    const T* weight_ih;
+    const T* weight_hh;
+    const T* bias_ih;
+    const T* bias_hh;
+};
+
+// The order of work: sequences by falling length. Rank r is the place of a sequence in that order; the real steps, called
+// tokens, are numbered step by step: token(t, rank) = offset[t] + rank, for rank < active[t].
+struct Plan {
+    i64 steps;          // T, at least 1
+    i64 batch;          // B, at least 1
+    const i64* length;  // (B), by rank, falling, each in 1..T
+    const i64* order;   // (B), the sequence at each rank
+    const i64* active;  // (T), sequences that have a step t
+    const i64* offset;  // (T + 1), tokens before step t; offset[T] is their number
+};
+
+// One direction of the forward pass.
+template <class T>
+struct ForwardDirection {
+    bool reverse;             // from each sequence's last step to its first
+    const T* packed;          // from pack(..., backward=false)
+    const T* projected;       // null; or the input projection, biases included, of some rows: (rows, input_width), see
+                              // `Sizes`; then x is not read
+    const std::int32_t* ids;  // (tokens) by token: the row of `projected` that is its input; null where projected is
+    Rows<const T> h_0;        // null data: zeros
+    Rows<const T> c_0;        // LSTM only; null data: zeros
+    Sequences<T> y;           // out; exactly 0 past a sequence's end
+    Rows<T> h_n;              // out: the state after the last real step
+    Rows<T> c_n;              // out, LSTM only
+    T* saved;                 // out, (tokens, saved_width): what backward needs; null for inference
+};
+
+template <class T>
+struct ForwardLayer {
+    Options options;
+    Plan plan;
+    Sequences<const T> x;  // what lies past a sequence's end is never read
+    int directions;        // 1 or 2
+    ForwardDirection<T> direction[2];
+    int threads;  // at most so many
+};
+
+// One direction of the backward pass. Gradients are written, not added to, unless it is said.
+template <class T>
+struct BackwardDirection {
+    bool reverse;
+    const T* packed;          // from pack(..., backward=true)
+    Rows<const T> h_0, c_0;   // as in forward
+    Sequences<const T> y;     // forward's output
+    Sequences<const T> d_y;   // upstream; past a sequence's end it is never read
+    Rows<const T> d_h_n;      // upstream; null data: zeros
+    Rows<const T> d_c_n;      // upstream, LSTM only; null data: zeros
+    const T* saved;           // forward's
+    T* d_gates;               // work and out, (tokens, gates_width): gradients before the activations
+    T* d_weight_ih;           // out (G*H, I); null: not wanted. With `projected` forward it must be null, and so d_x
+    T* d_weight_hh;           // out (G*H, H); null: not wanted
+    T* d_bias_ih;             // out (G*H); null: not wanted
+    T* d_bias_hh;             // out (G*H); null: not wanted
+    Rows<T> d_h_0;            // out; null data: not wanted
+    Rows<T> d_c_0;            // out, LSTM only; null data: not wanted
+};
+
+template <class T>
+struct BackwardLayer {
+    Options options;
+    Plan plan;
+    Sequences<const T> x;
+    Sequences<T> d_x;  // out, the sum over directions, exactly 0 past a sequence's end; null data: not wanted
+    int directions;
+    BackwardDirection<T> direction[2];
+    int threads;
+};
+
+// Numbers of elements. They depend on the instruction set.
+struct Sizes {
+    i64 packed_forward;
+    i64 packed_backward;
+    i64 saved_width;   // of a token
+    i64 gates_width;   // of a token's d_gates; its first input_width columns belong to the input's side, gate by gate,
+                       // each padded to Hp: RNN h, GRU n r z, LSTM i f g o
+    i64 input_width;   // of a row of the input projection
+};
+
+// Everything that one instruction set offers for one element type.
+template <class T>
+struct Kernels {
+    int lanes;
+    Sizes (*sizes)(const Options&);
+    void (*pack)(const Options&, const Weights<T>&, bool backward, T* packed);
+    void (*forward)(const ForwardLayer<T>&);
+    void (*backward)(const BackwardLayer<T>&);
+    // out (rows, input_width) = x (rows, I), rows `stride` apart, times weight_ih, plus the biases of the input's side.
+    void (*project)(const Options&, const T* packed, const T* x, i64 stride, i64 rows, T* out, int threads);
+    // From d_projected (rows, input_width): d_x (rows, I), d_weight_ih (G*H, I), each null if not wanted. packed is
+    // backward's.
+    void (*project_backward)(const Options&, const T* packed, const T* x, i64 stride, i64 rows, const T* d_projected,
+                             T* d_x, T* d_weight_ih, int threads);
+    // out (rows, width) = 0; then out[ids[i]] += values[i] for the first `width` columns of values, (count) rows `stride`
+    // apart, in the order of i. width is a multiple of `lanes`.
+    void (*scatter)(const T* values, i64 stride, const std::int32_t* ids, i64 count, i64 width, i64 rows, T* out,
+                    int threads);
+    // Elementwise, for tests of their error: function 0 exp, 1 sigmoid, 2 tanh.
+    void (*activation)(int function, const T* in, T* out, i64 count);
+};
+
+// The instruction sets, best first: "avx512", "avx2", "baseline". Null if the name is unknown, not compiled in, or the
+// machine lacks it.
+struct InstructionSet {
+    const char* name;
+    bool (*runs_here)();
+    const Kernels<float>* float32;
+    const Kernels<double>* float64;
+};
+const InstructionSet* instruction_sets(int* count);
+
+}  // namespace throughtime

@@ -1,0 +1,286 @@
+// The forward pass of a layer: input projection in chunks of time, then step by step.
+
+namespace throughtime::THROUGHTIME_NAMESPACE {
+
+constexpr i64 kChunkBytes = 256 << 10;  // of a thread's input projection: it stays in the second cache until it is used
+constexpr i64 kChunkK = 128;            // steps of the inner loop for which a panel stays in the first cache
+
+// The largest tiles are made of equal parts: 7 rows are 4 and 3, not 6 and 1.
+template <int NV, class F>
+static inline void for_tiles(i64 rows, F&& f) {
+    constexpr int most = max_rows(NV);
+    if (rows == 0) return;
+    const i64 size = ceil_div(rows, ceil_div(rows, most));
+    for (i64 first = 0; first < rows; first += size) {
+        with_constant<most>(static_cast<int>(least(size, rows - first)), [&](auto R) { f(R, first); });
+    }
+}
+
+// out[row][column(p, j)...] = bias + x[row] * panel, for one panel of the input projection.
+template <class T>
+static void project_panel(const Layout<T>& lay, const T* packed, const T** x, i64 rows, T* out, i64 p) {
+    constexpr int L = kLanes<T>;
+    with_constant<kBlocks>(lay.panel_vectors(p), [&](auto vectors) {
+        constexpr int NV = decltype(vectors)::value;
+        const T* panel = packed + p * lay.I * (lay.by_gates() ? NV : kBlocks) * L;
+        for (i64 k = 0; k < lay.I; k += kChunkK) {
+            const i64 K = least(kChunkK, lay.I - k);
+            for_tiles<NV>(rows, [&](auto tile, i64 first) {
+                constexpr int R = decltype(tile)::value;
+                Vec<T> acc[R][NV];
+                const T* from[R];
+#pragma GCC unroll 8
+                for (int r = 0; r < R; ++r) {
+                    from[r] = x[first + r] + k;
+                    const T* start = k == 0 ? packed + lay.bias_at() : out + (first + r) * lay.input_width();
+#pragma GCC unroll 4
+                    for (int j = 0; j < NV; ++j) acc[r][j] = load(start + lay.column(p, j));
+                }
+                product<T, R, NV>(from, K, panel + k * NV * L, acc);
+#pragma GCC unroll 8
+                for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 4
+                    for (int j = 0; j < NV; ++j) store(out + (first + r) * lay.input_width() + lay.column(p, j), acc[r][j]);
+                }
+            });
+        }
+    });
+}
+
+template <class T>
+static Sweep forward_sweep(const Layout<T>& lay, i64 batch) {
+    const int vectors = lay.by_gates() ? lay.hidden_slots : static_cast<int>(least(kBlocks, lay.blocks));
+    return {batch, ceil_div(lay.blocks, lay.share_blocks()), max_rows(vectors), vectors, kVectorBytes,
+            static_cast<i64>(sizeof(T)) * lay.hidden_slots * lay.Hp * lay.H, lay.H};
+}
+
+// Blocks of units [first, last).
+struct Blocks {
+    i64 first, last;
+};
+
+// Those of one thread where a layer is shared out by units: whole panels of every product.
+template <class T>
+static Blocks blocks_of(const Layout<T>& lay, int member, int members) {
+    const i64 size = lay.share_blocks(), parts = ceil_div(lay.blocks, size);
+    return {least(lay.blocks, size * (parts * member / members)), least(lay.blocks, size * (parts * (member + 1) / members))};
+}
+
+// One thread's part of one direction.
+template <class T>
+class ForwardSweep {
+public:
+    ForwardSweep(const ForwardLayer<T>& layer, const ForwardDirection<T>& direction, const Share& share, Barrier& barrier)
+        : layer_(layer), d_(direction), lay_(layer.options), share_(share), barrier_(barrier) {
+        rows_ = ceil_div(layer.plan.batch - share.first_rank, share.rank_step);
+        chunk_tokens_ = most(rows_, kChunkBytes / static_cast<i64>(sizeof(T)) / lay_.input_width());
+        if (share.by_units) blocks_ = blocks_of(lay_, share.member, share.members);
+    }
+
+    static std::size_t workspace_size(const Layout<T>& lay, i64 batch) {
+        const i64 tokens = most(batch, kChunkBytes / static_cast<i64>(sizeof(T)) / lay.input_width());
+        return Workspace::size_of<T>(tokens * lay.input_width()) + Workspace::size_of<const T*>(tokens) +
+               8 * Workspace::size_of<T*>(batch);
+    }
+    // Shared by the threads of a direction: zeros, c without `saved`, and the first half's results.
+    static std::size_t shared_size(const Layout<T>& lay, i64 batch) {
+        return Workspace::size_of<T>(lay.Hp) + 2 * Workspace::size_of<T>(batch * lay.Hp);
+    }
+
+    void run(char* own, char* shared) {
+        take(own, shared);
+        const i64 T_ = layer_.plan.steps;
+        for (i64 done = 0; done < T_;) {
+            const i64 end = d_.projected != nullptr ? T_ : project_chunk(done);
+            const T* gates = gates_;
+            for (; done < end; ++done) {
+                const i64 t = time(done);
+                const i64 n = active(t);
+                if (n == 0 && !share_.by_units) continue;
+                fill(t, n, gates);
+                gates += n * lay_.input_width();
+                step(n);
+            }
+        }
+        finish();
+    }
+
+private:
+    i64 time(i64 done) const { return d_.reverse ? layer_.plan.steps - 1 - done : done; }
+    i64 rank(i64 row) const { return share_.first_rank + row * share_.rank_step; }
+    // Rows of this thread that have a step t.
+    i64 active(i64 t) const { return most(0, ceil_div(layer_.plan.active[t] - share_.first_rank, share_.rank_step)); }
+    bool starts(i64 t, i64 rank) const { return d_.reverse ? t == layer_.plan.length[rank] - 1 : t == 0; }
+
+    void take(char* own, char* shared) {
+        const auto piece = [&own](std::size_t bytes) {
+            char* const at = own;
+            own += bytes;
+            return at;
+        };
+        gates_ = reinterpret_cast<T*>(piece(Workspace::size_of<T>(chunk_tokens_ * lay_.input_width())));
+        x_rows_ = reinterpret_cast<const T**>(piece(Workspace::size_of<const T*>(chunk_tokens_)));
+        T*** const lists[] = {const_cast<T***>(&at_.h_prev), const_cast<T***>(&at_.c_prev), const_cast<T***>(&at_.gates),
+                              &at_.y, &at_.c, &at_.saved, &at_.reset_h, &at_.update};
+        for (T*** list : lists) {
+            *list = reinterpret_cast<T**>(piece(Workspace::size_of<T*>(rows_)));
+        }
+        zeros_ = reinterpret_cast<const T*>(shared);
+        first_ = reinterpret_cast<T*>(shared + Workspace::size_of<T>(lay_.Hp));
+        second_ = first_ + Workspace::size_of<T>(layer_.plan.batch * lay_.Hp) / sizeof(T);
+    }
+
+    // Projects as many whole steps as fit; returns the step after them.
+    i64 project_chunk(i64 done) {
+        i64 tokens = 0, end = done;
+        for (; end < layer_.plan.steps; ++end) {
+            const i64 t = time(end), n = active(t);
+            if (tokens + n > chunk_tokens_) break;
+            for (i64 row = 0; row < n; ++row) x_rows_[tokens++] = layer_.x.at(t, layer_.plan.order[rank(row)]);
+        }
+        const i64 blocks = lay_.by_gates() ? 1 : kBlocks;  // of a panel
+        for (i64 p = blocks_.first / blocks; tokens > 0 && p * blocks < blocks_.last; ++p) {
+            project_panel(lay_, d_.packed, x_rows_, tokens, gates_, p);
+        }
+        return end;
+    }
+
+    void fill(i64 t, i64 n, const T* gates) {
+        const Plan& plan = layer_.plan;
+        for (i64 row = 0; row < n; ++row) {
+            const i64 k = rank(row), b = plan.order[k], token = plan.offset[t] + k;
+            const i64 before = d_.reverse ? t + 1 : t - 1;
+            const bool first = starts(t, k);
+            at_.gates[row] = d_.projected != nullptr ? d_.projected + d_.ids[token] * lay_.input_width()
+                                                     : gates + row * lay_.input_width();
+            at_.y[row] = d_.y.at(t, b);
+            at_.h_prev[row] = !first ? d_.y.at(before, b) : d_.h_0.data != nullptr ? d_.h_0.at(b) : zeros_;
+            T* const saved = d_.saved != nullptr ? d_.saved + token * lay_.saved_width() : nullptr;
+            at_.saved[row] = saved;
+            if (lay_.options.cell == Cell::lstm) {
+                T* const kept = first_ + k * lay_.Hp;
+                at_.c[row] = saved != nullptr ? saved + 4 * lay_.Hp : kept;
+                at_.c_prev[row] = first ? (d_.c_0.data != nullptr ? d_.c_0.at(b) : zeros_)
+                                : saved != nullptr ? d_.saved + (plan.offset[before] + k) * lay_.saved_width() + 4 * lay_.Hp
+                                                   : kept;
+            }
+            at_.reset_h[row] = first_ + k * lay_.Hp;
+            at_.update[row] = second_ + k * lay_.Hp;
+        }
+    }
+
+    template <int NV, class F>
+    void for_blocks(i64 n, F&& f) {
+        for (i64 p = blocks_.first; p < blocks_.last; ++p) {
+            for_tiles<NV>(n, [&](auto R, i64 first) { f(R, first, p); });
+        }
+    }
+
+    template <class F>
+    void for_block_panels(i64 n, F&& f) {
+        for (i64 p = blocks_.first / kBlocks; p * kBlocks < blocks_.last; ++p) {
+            with_constant<kBlocks>(static_cast<int>(least(kBlocks, lay_.blocks - kBlocks * p)), [&](auto NB) {
+                for_tiles<decltype(NB)::value>(n, [&](auto R, i64 first) { f(R, NB, first, p); });
+            });
+        }
+    }
+
+    void step(i64 n) {
+        const ForwardCells<T> cells{lay_, d_.packed};
+        if (lay_.reset_before()) {
+            for_blocks<2>(n, [&](auto R, i64 first, i64 p) {
+                cells.template reset_and_update<decltype(R)::value>(at_, first, p);
+            });
+            wait();
+            for_block_panels(n, [&](auto R, auto NB, i64 first, i64 p) {
+                cells.template candidate<decltype(R)::value, decltype(NB)::value>(at_, first, p);
+            });
+        } else if (lay_.options.cell == Cell::lstm) {
+            for_blocks<4>(n,
+                          [&](auto R, i64 first, i64 p) { cells.template lstm<decltype(R)::value>(at_, first, p); });
+        } else if (lay_.options.cell == Cell::gru) {
+            for_blocks<3>(n,
+                          [&](auto R, i64 first, i64 p) { cells.template gru<decltype(R)::value>(at_, first, p); });
+        } else {
+            for_block_panels(n, [&](auto R, auto NB, i64 first, i64 p) {
+                cells.template rnn<decltype(R)::value, decltype(NB)::value>(at_, first, p);
+            });
+        }
+        wait();
+    }
+
+    void wait() {
+        if (share_.by_units) barrier_.wait(share_.members);
+    }
+
+    // Final states, and zeros behind each sequence's end.
+    void finish() {
+        if (share_.by_units && share_.member != 0) return;
+        const Plan& plan = layer_.plan;
+        const i64 H = lay_.H;
+        for (i64 row = 0; row < rows_; ++row) {
+            const i64 k = rank(row), b = plan.order[k], last = d_.reverse ? 0 : plan.length[k] - 1;
+            __builtin_memcpy(d_.h_n.at(b), d_.y.at(last, b), static_cast<std::size_t>(H) * sizeof(T));
+            if (lay_.options.cell == Cell::lstm) {
+                const T* c = d_.saved != nullptr ? d_.saved + (plan.offset[last] + k) * lay_.saved_width() + 4 * lay_.Hp
+                                                 : first_ + k * lay_.Hp;
+                __builtin_memcpy(d_.c_n.at(b), c, static_cast<std::size_t>(H) * sizeof(T));
+            }
+            for (i64 t = plan.length[k]; t < plan.steps; ++t) {
+                __builtin_memset(d_.y.at(t, b), 0, static_cast<std::size_t>(H) * sizeof(T));
+            }
+        }
+    }
+
+    const ForwardLayer<T>& layer_;
+    const ForwardDirection<T>& d_;
+    Layout<T> lay_;
+    Share share_;
+    Barrier& barrier_;
+    i64 rows_, chunk_tokens_;
+    Blocks blocks_{0, lay_.blocks};
+    T* gates_ = nullptr;
+    const T** x_rows_ = nullptr;
+    StepRows<T> at_{};
+    const T* zeros_ = nullptr;
+    T* first_ = nullptr;   // by rank: c of inference, or r * h
+    T* second_ = nullptr;  // by rank: z
+};
+
+template <class T>
+static void forward(const ForwardLayer<T>& layer) {
+    const Layout<T> lay(layer.options);
+    const i64 batch = layer.plan.batch;
+    const Sweep sweep = forward_sweep(lay, batch);
+    const int threads = useful_threads(layer.threads, layer.directions, sweep);
+    const std::size_t own = ForwardSweep<T>::workspace_size(lay, batch), shared = ForwardSweep<T>::shared_size(lay, batch);
+    Workspace workspace;
+    workspace.reserve(own * static_cast<std::size_t>(threads) + shared * 2);
+    char* const shared_at = workspace.take<char>(static_cast<i64>(shared) * 2);
+    char* const own_at = workspace.take<char>(static_cast<i64>(own) * threads);
+    for (int d = 0; d < 2; ++d) __builtin_memset(shared_at + shared * d, 0, Workspace::size_of<T>(lay.Hp));
+    Barrier barriers[2];
+    in_threads(threads, [&](int thread, int count) {
+        const Share share = share_of(thread, count, layer.directions, sweep);
+        for (int d = share.first_direction; d < share.last_direction; ++d) {
+            ForwardSweep<T>(layer, layer.direction[d], share, barriers[d])
+                .run(own_at + own * static_cast<std::size_t>(thread), shared_at + shared * d);
+        }
+    });
+}
+
+template <class T>
+static void project(const Options& options, const T* packed, const T* x, i64 stride, i64 rows, T* out, int threads) {
+    const Layout<T> lay(options);
+    const i64 parts = ceil_div(rows, 256);
+    in_threads(static_cast<int>(least(threads, parts)), [&](int thread, int count) {
+        for (i64 part = parts * thread / count; part < parts * (thread + 1) / count; ++part) {
+            const T* from[256];
+            const i64 first = part * 256, n = least(256, rows - first);
+            for (i64 i = 0; i < n; ++i) from[i] = x + (first + i) * stride;
+            for (i64 p = 0; p < lay.panels(); ++p) project_panel(lay, packed, from, n, out + first * lay.input_width(), p);
+        }
+    });
+}
+
+}  // namespace throughtime::THROUGHTIME_NAMESPACE

@@ -1,0 +1,166 @@
+// One step of a tile of sequences: the recurrent product, and the cell on its sums while they are in registers.
+//
+// Equations: docs/derivations/{rnn,gru,lstm}.md. Where a block of units is the last, `n` of its lanes are real.
+
+namespace throughtime::THROUGHTIME_NAMESPACE {
+
+// Pointers of one thread's sequences at one step, by their place among the thread's.
+template <class T>
+struct StepRows {
+    const T** h_prev;  // H
+    const T** c_prev;  // LSTM: H real units
+    const T** gates;   // input projection, input_width
+    T** y;             // out, H
+    T** c;             // LSTM: out, Hp
+    T** saved;         // out, saved_width; null for inference
+    T** reset_h;       // GRU, reset before: out of its first half, r * h
+    T** update;        // GRU, reset before: out of its first half, z
+};
+
+template <class T>
+struct ForwardCells {
+    static constexpr int L = kLanes<T>;
+    using V = Vec<T>;
+    using S = Simd<T>;
+
+    Layout<T> lay;
+    const T* packed;
+
+    int real_lanes(i64 block) const { return static_cast<int>(least(L, lay.H - block * L)); }
+
+    template <int R>
+    void lstm(const StepRows<T>& at, i64 first, i64 p) const {
+        V acc[R][4];
+        const i64 u = p * L;
+#pragma GCC unroll 8
+        for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 4
+            for (int j = 0; j < 4; ++j) acc[r][j] = load(at.gates[first + r] + j * lay.Hp + u);
+        }
+        product<T, R, 4>(at.h_prev + first, lay.H, packed + lay.hidden_at() + p * lay.H * 4 * L, acc);
+        const int n = real_lanes(p);
+        for (int r = 0; r < R; ++r) {
+            const V i = sigmoid<T>(acc[r][0]), f = sigmoid<T>(acc[r][1]);
+            const V g = hyperbolic_tangent<T>(acc[r][2]), o = sigmoid<T>(acc[r][3]);
+            const V c = S::fma(f, load_part(at.c_prev[first + r] + u, n), i * g);
+            store(at.c[first + r] + u, c);
+            store_part(at.y[first + r] + u, o * hyperbolic_tangent<T>(c), n);
+            if (T* saved = at.saved[first + r]) {
+                store(saved + u, i);
+                store(saved + lay.Hp + u, f);
+                store(saved + 2 * lay.Hp + u, g);
+                store(saved + 3 * lay.Hp + u, o);
+            }
+        }
+    }
+
+    template <int R>
+    void gru(const StepRows<T>& at, i64 first, i64 p) const {
+        V acc[R][3];
+        const i64 u = p * L, Hp = lay.Hp;
+        const V bias_hn = load(packed + lay.bias_hn_at() + u);
+#pragma GCC unroll 8
+        for (int r = 0; r < R; ++r) {
+            acc[r][0] = load(at.gates[first + r] + Hp + u);
+            acc[r][1] = load(at.gates[first + r] + 2 * Hp + u);
+            acc[r][2] = bias_hn;
+        }
+        product<T, R, 3>(at.h_prev + first, lay.H, packed + lay.hidden_at() + p * lay.H * 3 * L, acc);
+        const int n = real_lanes(p);
+        for (int r = 0; r < R; ++r) {
+            const V reset = sigmoid<T>(acc[r][0]), z = sigmoid<T>(acc[r][1]);
+            const V candidate = hyperbolic_tangent<T>(S::fma(reset, acc[r][2], load(at.gates[first + r] + u)));
+            const V h_prev = load_part(at.h_prev[first + r] + u, n);
+            store_part(at.y[first + r] + u, S::fma(z, h_prev - candidate, candidate), n);
+            if (T* saved = at.saved[first + r]) {
+                store(saved + u, candidate);
+                store(saved + Hp + u, reset);
+                store(saved + 2 * Hp + u, z);
+                store(saved + 3 * Hp + u, acc[r][2]);
+            }
+        }
+    }
+
+    // First half of a GRU that resets before the product: r and z of a block of units.
+    template <int R>
+    void reset_and_update(const StepRows<T>& at, i64 first, i64 p) const {
+        V acc[R][2];
+        const i64 u = p * L, Hp = lay.Hp;
+#pragma GCC unroll 8
+        for (int r = 0; r < R; ++r) {
+            acc[r][0] = load(at.gates[first + r] + Hp + u);
+            acc[r][1] = load(at.gates[first + r] + 2 * Hp + u);
+        }
+        product<T, R, 2>(at.h_prev + first, lay.H, packed + lay.hidden_at() + p * lay.H * 2 * L, acc);
+        const int n = real_lanes(p);
+        for (int r = 0; r < R; ++r) {
+            const V reset = sigmoid<T>(acc[r][0]), z = sigmoid<T>(acc[r][1]);
+            const V reset_h = reset * load_part(at.h_prev[first + r] + u, n);
+            store(at.reset_h[first + r] + u, reset_h);
+            store(at.update[first + r] + u, z);
+            if (T* saved = at.saved[first + r]) {
+                store(saved + Hp + u, reset);
+                store(saved + 2 * Hp + u, z);
+                store(saved + 3 * Hp + u, reset_h);
+            }
+        }
+    }
+
+    // Second half: the candidate and the new state of a panel of blocks, from r * h of all units.
+    template <int R, int NB>
+    void candidate(const StepRows<T>& at, i64 first, i64 p) const {
+        V acc[R][NB];
+        const i64 u = p * kBlocks * L;
+        start_blocks<R, NB>(at, first, u, acc);
+        product<T, R, NB>(const_cast<const T* const*>(at.reset_h) + first, lay.H,
+                          packed + lay.candidate_at() + p * lay.H * kBlocks * L, acc);
+        for (int r = 0; r < R; ++r) {
+            for (int j = 0; j < NB; ++j) {
+                const i64 at_u = u + j * L;
+                const int n = real_lanes(at_u / L);
+                const V value = hyperbolic_tangent<T>(acc[r][j]);
+                const V z = load(at.update[first + r] + at_u);
+                const V h_prev = load_part(at.h_prev[first + r] + at_u, n);
+                store_part(at.y[first + r] + at_u, S::fma(z, h_prev - value, value), n);
+                if (T* saved = at.saved[first + r]) store(saved + at_u, value);
+            }
+        }
+    }
+
+    template <int R, int NB>
+    void rnn(const StepRows<T>& at, i64 first, i64 p) const {
+        V acc[R][NB];
+        const i64 u = p * kBlocks * L;
+        start_blocks<R, NB>(at, first, u, acc);
+        product<T, R, NB>(at.h_prev + first, lay.H, packed + lay.hidden_at() + p * lay.H * kBlocks * L, acc);
+        switch (lay.options.nonlinearity) {
+            case Nonlinearity::tanh: return finish_rnn<Nonlinearity::tanh>(at, first, u, acc);
+            case Nonlinearity::relu: return finish_rnn<Nonlinearity::relu>(at, first, u, acc);
+            case Nonlinearity::sigmoid: return finish_rnn<Nonlinearity::sigmoid>(at, first, u, acc);
+            case Nonlinearity::identity: return finish_rnn<Nonlinearity::identity>(at, first, u, acc);
+        }
+    }
+
+private:
+    template <int R, int NB>
+    static void start_blocks(const StepRows<T>& at, i64 first, i64 u, V (&acc)[R][NB]) {
+#pragma GCC unroll 8
+        for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 4
+            for (int j = 0; j < NB; ++j) acc[r][j] = load(at.gates[first + r] + u + j * L);
+        }
+    }
+
+    template <Nonlinearity PHI, int R, int NB>
+    void finish_rnn(const StepRows<T>& at, i64 first, i64 u, V (&acc)[R][NB]) const {
+#pragma GCC unroll 8
+        for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 4
+            for (int j = 0; j < NB; ++j) {
+                store_part(at.y[first + r] + u + j * L, apply<T, PHI>(acc[r][j]), real_lanes(u / L + j));
+            }
+        }
+    }
+};
+
+}  // namespace throughtime::THROUGHTIME_NAMESPACE

@@ -1,0 +1,333 @@
+// The long products of the backward pass, over all tokens at once: d_x from d_gates, and the gradients of the parameters.
+
+namespace throughtime::THROUGHTIME_NAMESPACE {
+
+constexpr i64 kTokens = 128;  // of a chunk: d_gates and inputs of so many tokens stay in the second cache
+
+// Where tokens are: each step's in the order of rank.
+struct Tokens {
+    const Plan& plan;
+    i64 t = 0;
+    // f(index, t, rank) for tokens [first, last), index from 0.
+    template <class F>
+    void each(i64 first, i64 last, F&& f) {
+        while (plan.offset[t] > first) --t;
+        while (plan.offset[t + 1] <= first) ++t;
+        for (i64 token = first; token < last; ++token) {
+            while (plan.offset[t + 1] <= token) ++t;
+            f(token - first, t, token - plan.offset[t]);
+        }
+    }
+};
+
+// out (rows, width of panel p) += gates * panel, for one panel towards x. `out` rows are kBlocks * lanes apart.
+template <class T>
+static void back_project_panel(const Layout<T>& lay, const T* packed, const T** gates, i64 rows, T* out, i64 p) {
+    constexpr int L = kLanes<T>;
+    const i64 blocks = padded<T>(lay.I) / L, K = lay.input_width();
+    with_constant<kBlocks>(static_cast<int>(least(kBlocks, blocks - kBlocks * p)), [&](auto vectors) {
+        constexpr int NV = decltype(vectors)::value;
+        const T* panel = packed + lay.back_input_at() + p * K * kBlocks * L;
+        for (i64 k = 0; k < K; k += kChunkK) {
+            const i64 length = least(kChunkK, K - k);
+            for_tiles<NV>(rows, [&](auto tile, i64 first) {
+                constexpr int R = decltype(tile)::value;
+                Vec<T> acc[R][NV];
+                const T* from[R];
+                T* const sums = out + first * kBlocks * L;
+#pragma GCC unroll 8
+                for (int r = 0; r < R; ++r) {
+                    from[r] = gates[first + r] + k;
+#pragma GCC unroll 4
+                    for (int j = 0; j < NV; ++j) acc[r][j] = load(sums + r * kBlocks * L + j * L);
+                }
+                product<T, R, NV>(from, length, panel + k * NV * L, acc);
+#pragma GCC unroll 8
+                for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 4
+                    for (int j = 0; j < NV; ++j) store(sums + r * kBlocks * L + j * L, acc[r][j]);
+                }
+            });
+        }
+    });
+}
+
+// d_x of chunks of rows: gates(direction, row) gives a row of d_gates, x(row) where its d_x goes.
+template <class T, class Gates, class Out>
+static void back_project(const Layout<T>& lay, const T* const* packed, int directions, i64 rows, Gates&& gates, Out&& x) {
+    constexpr i64 width = kBlocks * kLanes<T>;
+    alignas(64) T sums[kTokens * width];
+    const T* from[2][kTokens];
+    for (int d = 0; d < directions; ++d) {
+        for (i64 i = 0; i < rows; ++i) from[d][i] = gates(d, i);
+    }
+    for (i64 p = 0; p * width < lay.I; ++p) {
+        __builtin_memset(sums, 0, static_cast<std::size_t>(rows * width) * sizeof(T));
+        for (int d = 0; d < directions; ++d) back_project_panel(lay, packed[d], from[d], rows, sums, p);
+        const i64 real = least(width, lay.I - p * width);
+        for (i64 i = 0; i < rows; ++i) {
+            __builtin_memcpy(x(i) + p * width, sums + i * width, static_cast<std::size_t>(real) * sizeof(T));
+        }
+    }
+}
+
+template <class T>
+static void gradient_of_input(const BackwardLayer<T>& layer) {
+    const Layout<T> lay(layer.options);
+    const Plan& plan = layer.plan;
+    const i64 tokens = plan.offset[plan.steps], parts = ceil_div(tokens, kTokens);
+    const T* packed[2] = {layer.direction[0].packed, layer.direction[1].packed};
+    in_threads(static_cast<int>(least(layer.threads, parts)), [&](int thread, int count) {
+        Tokens at{plan};
+        for (i64 part = parts * thread / count; part < parts * (thread + 1) / count; ++part) {
+            const i64 first = part * kTokens, last = least(tokens, first + kTokens);
+            T* out[kTokens];
+            at.each(first, last, [&](i64 i, i64 t, i64 rank) { out[i] = layer.d_x.at(t, plan.order[rank]); });
+            back_project(
+                lay, packed, layer.directions, last - first,
+                [&](int d, i64 i) { return layer.direction[d].d_gates + (first + i) * lay.gates_width(); },
+                [&](i64 i) { return out[i]; });
+        }
+        for (i64 rank = thread; rank < plan.batch; rank += count) {
+            for (i64 t = plan.length[rank]; t < plan.steps; ++t) {
+                __builtin_memset(layer.d_x.at(t, plan.order[rank]), 0, static_cast<std::size_t>(lay.I) * sizeof(T));
+            }
+        }
+    });
+}
+
+// One gradient of a weight: sum over tokens of d_gates columns [first_slot, + slots) times the rows of one other factor.
+struct WeightProduct {
+    int first_slot, slots;
+    i64 columns;  // of the other factor: I or H
+};
+
+// Accumulates d_weight (its rows by slot, in torch's order) over chunks of tokens. A thread has some columns of d_gates, so
+// that no sum depends on the number of threads. Each chunk is summed in registers, and chunks one after the other.
+template <class T>
+class WeightGradient {
+public:
+    static constexpr int L = kLanes<T>;
+    static constexpr i64 kWidth = kBlocks * L;
+    static constexpr int kTile = kRowsOfFour;
+
+    WeightGradient(const Layout<T>& lay, const WeightProduct& product, int thread, int threads)
+        : lay_(lay), product_(product) {
+        const i64 tiles = ceil_div(product.slots * lay.Hp, kTile);
+        first_ = least(product.slots * lay.Hp, tiles * thread / threads * kTile);
+        last_ = least(product.slots * lay.Hp, tiles * (thread + 1) / threads * kTile);
+        panels_ = ceil_div(product.columns, kWidth);
+    }
+
+    // All threads together: (columns of d_gates, columns of the other factor, padded), zero at first.
+    static i64 sums_size(const Layout<T>& lay, const WeightProduct& p) {
+        return p.slots * lay.Hp * ceil_div(p.columns, kWidth) * kWidth;
+    }
+    static i64 panel_size() { return kTokens * kWidth; }
+
+    void clear(T* sums) const {
+        const i64 width = panels_ * kWidth;
+        __builtin_memset(sums + first_ * width, 0, static_cast<std::size_t>((last_ - first_) * width) * sizeof(T));
+    }
+
+    // Adds `count` <= kTokens tokens: their d_gates rows, gates_stride apart, and the rows of the other factor.
+    void add(const T* d_gates, i64 gates_stride, const T* const* rows, i64 count, T* panel, T* sums) const {
+        if (first_ == last_) return;
+        d_gates += product_.first_slot * lay_.Hp;
+        for (i64 p = 0; p < panels_; ++p) {
+            const i64 from = p * kWidth, real = least(kWidth, product_.columns - from);
+            const int vectors = static_cast<int>(ceil_div(real, L));
+            for (i64 i = 0; i < count; ++i) {
+                T* const out = panel + i * vectors * L;
+                if (real == kWidth) {
+                    __builtin_memcpy(out, rows[i] + from, kWidth * sizeof(T));
+                } else {
+                    for (int j = 0; j < vectors; ++j) {
+                        store(out + j * L, load_part(rows[i] + from + j * L, static_cast<int>(least(L, real - j * L))));
+                    }
+                }
+            }
+            with_constant<kBlocks>(vectors, [&](auto nv) { add_panel<decltype(nv)::value>(d_gates, gates_stride, count, panel, sums, from); });
+        }
+    }
+
+    // This thread's rows into d_weight (G*H, columns).
+    void write(const T* sums, T* d_weight) const {
+        for (i64 row = first_; row < last_; ++row) {
+            const i64 unit = row % lay_.Hp;
+            if (unit >= lay_.H) continue;
+            const int slot = product_.first_slot + static_cast<int>(row / lay_.Hp);
+            __builtin_memcpy(d_weight + (lay_.gate(slot) * lay_.H + unit) * product_.columns, sums + row * panels_ * kWidth,
+                             static_cast<std::size_t>(product_.columns) * sizeof(T));
+        }
+    }
+
+private:
+    template <int NV>
+    void add_panel(const T* d_gates, i64 stride, i64 count, const T* panel, T* sums, i64 from) const {
+        for (i64 row = first_; row < last_; row += kTile) {
+            with_constant<kTile>(static_cast<int>(least(kTile, last_ - row)), [&](auto tile) {
+                constexpr int R = decltype(tile)::value;
+                Vec<T> acc[R][NV]{};
+                product_of_columns<T, R, NV>(d_gates + row, stride, count, panel, acc);
+                T* out = sums + row * panels_ * kWidth + from;
+#pragma GCC unroll 8
+                for (int r = 0; r < R; ++r, out += panels_ * kWidth) {
+#pragma GCC unroll 4
+                    for (int j = 0; j < NV; ++j) store(out + j * L, load(out + j * L) + acc[r][j]);
+                }
+            });
+        }
+    }
+
+    Layout<T> lay_;
+    WeightProduct product_;
+    i64 first_, last_, panels_;
+};
+
+// d_gates' columns summed over tokens, for the biases: a thread has some blocks of columns.
+template <class T>
+static void add_columns(const T* d_gates, i64 stride, i64 count, i64 first_block, i64 last_block, T* sums) {
+    for (i64 block = first_block; block < last_block; ++block) {
+        Vec<T> sum{};
+        for (i64 i = 0; i < count; ++i) sum += load(d_gates + i * stride + block * kLanes<T>);
+        store(sums + block * kLanes<T>, load(sums + block * kLanes<T>) + sum);
+    }
+}
+
+// The parameters' gradients of one direction.
+template <class T>
+static void gradient_of_parameters(const BackwardLayer<T>& layer, const BackwardDirection<T>& d) {
+    const Layout<T> lay(layer.options);
+    const Plan& plan = layer.plan;
+    const i64 tokens = plan.offset[plan.steps];
+    const int hidden_slots = lay.reset_before() ? 2 : lay.hidden_slots;
+    const int first_hidden = lay.reset_before() ? 1 : lay.first_hidden;
+    const WeightProduct of_x{0, d.d_weight_ih != nullptr ? lay.input_slots : 0, lay.I};
+    const WeightProduct of_h{first_hidden, d.d_weight_hh != nullptr ? hidden_slots : 0, lay.H};
+    const WeightProduct of_reset_h{0, d.d_weight_hh != nullptr && lay.reset_before() ? 1 : 0, lay.H};
+    using Gradient = WeightGradient<T>;
+
+    const int threads = static_cast<int>(least(layer.threads, lay.blocks));
+    const i64 sums_x = Gradient::sums_size(lay, of_x), sums_h = Gradient::sums_size(lay, of_h);
+    const i64 sums_reset = Gradient::sums_size(lay, of_reset_h), width = lay.gates_width();
+    Workspace workspace;
+    workspace.reserve(Workspace::size_of<T>(sums_x) + Workspace::size_of<T>(sums_h) + Workspace::size_of<T>(sums_reset) +
+                      Workspace::size_of<T>(width) + Workspace::size_of<T>(lay.Hp) +
+                      Workspace::size_of<T>(Gradient::panel_size()) * static_cast<std::size_t>(threads));
+    T* const at_x = workspace.take<T>(sums_x);
+    T* const at_h = workspace.take<T>(sums_h);
+    T* const at_reset = workspace.take<T>(sums_reset);
+    T* const columns = workspace.take<T>(width);
+    T* const zeros = workspace.take<T>(lay.Hp);
+    T* const panels = workspace.take<T>(Gradient::panel_size() * threads);
+    for (i64 u = 0; u < lay.Hp; ++u) zeros[u] = T(0);
+
+    in_threads(threads, [&](int thread, int count) {
+        const Gradient x(lay, of_x, thread, count), h(lay, of_h, thread, count), reset_h(lay, of_reset_h, thread, count);
+        T* const panel = panels + thread * Gradient::panel_size();
+        x.clear(at_x), h.clear(at_h), reset_h.clear(at_reset);
+        const i64 first_block = width / Gradient::L * thread / count, last_block = width / Gradient::L * (thread + 1) / count;
+        for (i64 i = first_block * Gradient::L; i < last_block * Gradient::L; ++i) columns[i] = T(0);
+        Tokens at{plan};
+        const T* rows[3][kTokens];
+        for (i64 first = 0; first < tokens; first += kTokens) {
+            const i64 last = least(tokens, first + kTokens), n = last - first;
+            at.each(first, last, [&](i64 i, i64 t, i64 k) {
+                const i64 b = plan.order[k];
+                const bool starts = d.reverse ? t == plan.length[k] - 1 : t == 0;
+                rows[0][i] = layer.x.at(t, b);
+                rows[1][i] = !starts ? d.y.at(d.reverse ? t + 1 : t - 1, b) : d.h_0.data != nullptr ? d.h_0.at(b) : zeros;
+                rows[2][i] = d.saved + (first + i) * lay.saved_width() + 3 * lay.Hp;
+            });
+            const T* const d_gates = d.d_gates + first * width;
+            x.add(d_gates, width, rows[0], n, panel, at_x);
+            h.add(d_gates, width, rows[1], n, panel, at_h);
+            reset_h.add(d_gates, width, rows[2], n, panel, at_reset);
+            add_columns(d_gates, width, n, first_block, last_block, columns);
+        }
+        x.write(at_x, d.d_weight_ih);
+        h.write(at_h, d.d_weight_hh);
+        reset_h.write(at_reset, d.d_weight_hh);
+    });
+
+    const auto write_bias = [&](T* d_bias, int first_slot, int slots) {
+        if (d_bias == nullptr) return;
+        for (int s = first_slot; s < first_slot + slots; ++s) {
+            for (i64 u = 0; u < lay.H; ++u) d_bias[lay.gate(s) * lay.H + u] = columns[s * lay.Hp + u];
+        }
+    };
+    write_bias(d.d_bias_ih, 0, lay.input_slots);
+    write_bias(d.d_bias_hh, lay.first_hidden, lay.hidden_slots);
+}
+
+template <class T>
+static void backward(const BackwardLayer<T>& layer) {
+    sweep_back(layer);
+    if (layer.d_x.data != nullptr) gradient_of_input(layer);
+    for (int d = 0; d < layer.directions; ++d) {
+        const BackwardDirection<T>& direction = layer.direction[d];
+        if (direction.d_weight_ih != nullptr || direction.d_weight_hh != nullptr || direction.d_bias_ih != nullptr ||
+            direction.d_bias_hh != nullptr) {
+            gradient_of_parameters(layer, direction);
+        }
+    }
+}
+
+// Gradients of `project`.
+template <class T>
+static void project_backward(const Options& options, const T* packed, const T* x, i64 stride, i64 rows, const T* d_projected,
+                             T* d_x, T* d_weight_ih, int threads) {
+    const Layout<T> lay(options);
+    const i64 width = lay.input_width(), parts = ceil_div(rows, kTokens);
+    if (d_x != nullptr) {
+        in_threads(static_cast<int>(least(threads, parts)), [&](int thread, int count) {
+            for (i64 part = parts * thread / count; part < parts * (thread + 1) / count; ++part) {
+                const i64 first = part * kTokens;
+                back_project(
+                    lay, &packed, 1, least(kTokens, rows - first),
+                    [&](int, i64 i) { return d_projected + (first + i) * width; },
+                    [&](i64 i) { return d_x + (first + i) * lay.I; });
+            }
+        });
+    }
+    if (d_weight_ih == nullptr) return;
+    const WeightProduct of_x{0, lay.input_slots, lay.I};
+    using Gradient = WeightGradient<T>;
+    const int members = static_cast<int>(least(threads, lay.blocks));
+    const i64 size = Gradient::sums_size(lay, of_x);
+    Workspace workspace;
+    workspace.reserve(Workspace::size_of<T>(size) + Workspace::size_of<T>(Gradient::panel_size() * members));
+    T* const sums = workspace.take<T>(size);
+    T* const panels = workspace.take<T>(Gradient::panel_size() * members);
+    in_threads(members, [&](int thread, int count) {
+        const Gradient gradient(lay, of_x, thread, count);
+        gradient.clear(sums);
+        for (i64 first = 0; first < rows; first += kTokens) {
+            const T* from[kTokens];
+            const i64 n = least(kTokens, rows - first);
+            for (i64 i = 0; i < n; ++i) from[i] = x + (first + i) * stride;
+            gradient.add(d_projected + first * width, width, from, n, panels + thread * Gradient::panel_size(), sums);
+        }
+        gradient.write(sums, d_weight_ih);
+    });
+}
+
+template <class T>
+static void scatter(const T* values, i64 stride, const std::int32_t* ids, i64 count, i64 width, i64 rows, T* out, int threads) {
+    constexpr int L = kLanes<T>;
+    const i64 blocks = width / L;  // a row of d_gates is whole vectors
+    in_threads(static_cast<int>(least(threads, blocks)), [&](int thread, int parts) {
+        const i64 first = blocks * thread / parts * L, last = blocks * (thread + 1) / parts * L;
+        for (i64 row = 0; row < rows; ++row) {
+            __builtin_memset(out + row * width + first, 0, static_cast<std::size_t>(last - first) * sizeof(T));
+        }
+        for (i64 i = 0; i < count; ++i) {
+            const T* from = values + i * stride;
+            T* const to = out + ids[i] * width;
+            for (i64 c = first; c < last; c += L) store(to + c, load(to + c) + load(from + c));
+        }
+    });
+}
+
+}  // namespace throughtime::THROUGHTIME_NAMESPACE

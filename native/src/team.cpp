@@ -1,0 +1,57 @@
+#include "team.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace throughtime {
+namespace {
+
+// Cycles, roughly, on the cores of the day: two vector products a cycle from registers; so many bytes a cycle from the
+// second cache, and from the third; a barrier of threads on different cores. They need not be right, only in
+// proportion: what they decide was measured in benchmarks (docs/performance.md).
+constexpr double kProductsACycle = 2.0;
+constexpr double kNearBytes = 32.0;
+constexpr double kFarBytes = 10.0;
+constexpr double kBarrier = 600.0;
+constexpr double kNearCache = 1 << 20;
+
+double step_cycles(const Sweep& s, double rows, double panels) {
+    const double tiles = std::ceil(rows / s.tile_rows);
+    const double bytes = s.tile_vectors * static_cast<double>(s.vector_bytes);
+    const double products = rows * s.tile_vectors / kProductsACycle;
+    const double share = static_cast<double>(s.weight_bytes) * panels / static_cast<double>(s.panels);
+    const double far = share > kNearCache ? share / kFarBytes : 0.0;
+    return std::max(panels * static_cast<double>(s.k) * std::max(products, tiles * bytes / kNearBytes), far);
+}
+
+}  // namespace
+
+bool splits_by_units(const Sweep& s, int members) {
+    if (members == 1 || s.panels < members) return false;
+    if (s.batch < members) return true;
+    const auto batch = static_cast<double>(s.batch), panels = static_cast<double>(s.panels);
+    const double by_rows = step_cycles(s, std::ceil(batch / members), panels);
+    const double by_units = step_cycles(s, batch, std::ceil(panels / members)) + kBarrier;
+    return by_units < by_rows;
+}
+
+Share share_of(int thread, int threads, int directions, const Sweep& sweep) {
+    Share share{0, directions, thread, threads, false, 0, 1};
+    if (directions == 2 && threads > 1) {
+        const int half = threads / 2;
+        const bool second = thread >= half;
+        share = {second ? 1 : 0, second ? 2 : 1, second ? thread - half : thread, second ? threads - half : half, false, 0, 1};
+    }
+    share.by_units = splits_by_units(sweep, share.members);
+    if (!share.by_units) {
+        share.first_rank = share.member;
+        share.rank_step = share.members;
+    }
+    return share;
+}
+
+int useful_threads(int threads, int directions, const Sweep& sweep) {
+    return static_cast<int>(std::min<i64>(threads, directions * std::max(sweep.batch, sweep.panels)));
+}
+
+}  // namespace throughtime

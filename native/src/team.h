@@ -1,0 +1,40 @@
+// How the threads of one call share a layer's sweep through time.
+//
+// Directions go to different threads first: they never wait for each other. Within a direction there are two ways. *By
+// rows*: each thread runs its own sequences from the first step to the last, with no barrier. *By units*: each thread
+// computes some of the hidden units of all sequences, reads its share of the weights only, and waits for the others at
+// each step.
+#pragma once
+
+#include "threads.h"
+#include "throughtime/layer.h"
+
+namespace throughtime {
+
+struct Share {
+    int first_direction, last_direction;  // of the layer: [first, last)
+    int member, members;                  // among the threads of these directions
+    bool by_units;
+    i64 first_rank, rank_step;            // by rows: ranks first_rank, first_rank + rank_step, …
+};
+
+// What decides between the two ways, for one direction.
+struct Sweep {
+    i64 batch;
+    i64 panels;         // that can be shared out by units
+    int tile_rows;      // of the largest tile
+    int tile_vectors;   // a row of it
+    i64 vector_bytes;
+    i64 weight_bytes;   // that each step reads
+    i64 k;              // length of the inner loop
+};
+
+bool splits_by_units(const Sweep& sweep, int members);
+
+// The share of `thread` of `threads` in a layer with `directions`.
+Share share_of(int thread, int threads, int directions, const Sweep& sweep);
+
+// Threads worth starting: no more than there are rows or panels to share.
+int useful_threads(int threads, int directions, const Sweep& sweep);
+
+}  // namespace throughtime
