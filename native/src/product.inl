@@ -9,7 +9,55 @@ namespace throughtime::THROUGHTIME_NAMESPACE {
 constexpr int max_rows(int nv) { return nv == 4 ? kRowsOfFour : nv == 3 ? kRowsOfFour * 4 / 3 : 8; }
 constexpr int kMostRows = 8;
 
-// a[r] points at row r; k runs over 0..K-1 of each.
+// Keeps a loaded vector in its register: compilers else load it again for each product, and the loads become the limit.
+template <class T>
+static inline Vec<T> held(Vec<T> v) {
+#if defined(__AVX512F__)
+    asm("" : "+v"(v));
+#elif defined(__x86_64__) || defined(__i386__)
+    asm("" : "+x"(v));
+#endif
+    return v;
+}
+
+// The panel of weights some steps of the inner loop ahead: for tiles of few rows the processor's own prefetching from the
+// second cache does not keep up.
+template <class T, int NV>
+static inline __attribute__((always_inline)) void prefetch_panel(const T* panel) {
+    constexpr int kAhead = 2048 / static_cast<int>(sizeof(T));
+    constexpr int kLine = 64 / static_cast<int>(sizeof(T));
+#pragma GCC unroll 4
+    for (int i = 0; i < NV * kLanes<T>; i += kLine) __builtin_prefetch(panel + kAhead + i);
+}
+
+// One k: acc[r][j] += left(r) * panel[j]. Of the two factors the smaller set is held.
+template <class T, int R, int NV, class Left>
+static inline __attribute__((always_inline)) void add_products(const Left& left, const T* panel, Vec<T> (&acc)[R][NV]) {
+    constexpr int L = kLanes<T>;
+    if constexpr (R >= NV) {
+        Vec<T> w[NV];
+#pragma GCC unroll 4
+        for (int j = 0; j < NV; ++j) w[j] = held<T>(load(panel + j * L));
+#pragma GCC unroll 8
+        for (int r = 0; r < R; ++r) {
+            const Vec<T> a = Simd<T>::broadcast(left(r));
+#pragma GCC unroll 4
+            for (int j = 0; j < NV; ++j) acc[r][j] = Simd<T>::fma(a, w[j], acc[r][j]);
+        }
+    } else {
+        Vec<T> a[R];
+#pragma GCC unroll 8
+        for (int r = 0; r < R; ++r) a[r] = held<T>(Simd<T>::broadcast(left(r)));
+#pragma GCC unroll 4
+        for (int j = 0; j < NV; ++j) {
+            const Vec<T> w = R > 1 ? held<T>(load(panel + j * L)) : load(panel + j * L);
+#pragma GCC unroll 8
+            for (int r = 0; r < R; ++r) acc[r][j] = Simd<T>::fma(a[r], w, acc[r][j]);
+        }
+    }
+}
+
+// rows[r] points at row r of the left factor; k runs over 0..K-1 of each.
 template <class T, int R, int NV>
 static inline __attribute__((always_inline)) void product(const T* const* rows, i64 K, const T* panel,
                                                           Vec<T> (&acc)[R][NV]) {
@@ -17,32 +65,17 @@ static inline __attribute__((always_inline)) void product(const T* const* rows, 
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) a[r] = rows[r];
     for (i64 k = 0; k < K; ++k, panel += NV * kLanes<T>) {
-        Vec<T> w[NV];
-#pragma GCC unroll 4
-        for (int j = 0; j < NV; ++j) w[j] = load(panel + j * kLanes<T>);
-#pragma GCC unroll 8
-        for (int r = 0; r < R; ++r) {
-            const Vec<T> b = Simd<T>::broadcast(a[r][k]);
-#pragma GCC unroll 4
-            for (int j = 0; j < NV; ++j) acc[r][j] = Simd<T>::fma(b, w[j], acc[r][j]);
-        }
+        prefetch_panel<T, NV>(panel);
+        add_products<T, R, NV>([&](int r) { return a[r][k]; }, panel, acc);
     }
 }
 
-// Row r of the left factor is column r of `a`: a(r, k) = a[k * stride + r].
+// Row r of the left factor is column r of `a`: left(r, k) = a[k * stride + r].
 template <class T, int R, int NV>
 static inline __attribute__((always_inline)) void product_of_columns(const T* a, i64 stride, i64 K, const T* panel,
                                                                      Vec<T> (&acc)[R][NV]) {
     for (i64 k = 0; k < K; ++k, panel += NV * kLanes<T>, a += stride) {
-        Vec<T> w[NV];
-#pragma GCC unroll 4
-        for (int j = 0; j < NV; ++j) w[j] = load(panel + j * kLanes<T>);
-#pragma GCC unroll 8
-        for (int r = 0; r < R; ++r) {
-            const Vec<T> b = Simd<T>::broadcast(a[r]);
-#pragma GCC unroll 4
-            for (int j = 0; j < NV; ++j) acc[r][j] = Simd<T>::fma(b, w[j], acc[r][j]);
-        }
+        add_products<T, R, NV>([&](int r) { return a[r]; }, panel, acc);
     }
 }
 

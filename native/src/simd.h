@@ -7,7 +7,9 @@
 // (-ffp-contract=off), so that every tile size adds the same numbers in the same way.
 #pragma once
 
+#if defined(__AVX2__)
 #include <immintrin.h>
+#endif
 
 #include "throughtime/layer.h"
 
@@ -33,7 +35,16 @@ struct Simd<float> {
     typedef std::int32_t I __attribute__((vector_size(kVectorBytes)));
     static constexpr int lanes = kVectorBytes / 4;
 
-    static V broadcast(float x) { return V{} + x; }
+    // By intrinsics: `V{} + x` would add, which is not the same for -0.
+    static V broadcast(float x) {
+#if defined(__AVX512F__)
+        return (V)_mm512_set1_ps(x);
+#elif defined(__AVX2__)
+        return (V)_mm256_set1_ps(x);
+#else
+        return V{x, x, x, x};
+#endif
+    }
     static V fma(V a, V b, V c) {
 #if defined(__AVX512F__)
         return (V)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
@@ -60,7 +71,15 @@ struct Simd<double> {
     typedef std::int64_t I __attribute__((vector_size(kVectorBytes)));
     static constexpr int lanes = kVectorBytes / 8;
 
-    static V broadcast(double x) { return V{} + x; }
+    static V broadcast(double x) {
+#if defined(__AVX512F__)
+        return (V)_mm512_set1_pd(x);
+#elif defined(__AVX2__)
+        return (V)_mm256_set1_pd(x);
+#else
+        return V{x, x};
+#endif
+    }
     static V fma(V a, V b, V c) {
 #if defined(__AVX512F__)
         return (V)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c);

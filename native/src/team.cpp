@@ -1,5 +1,7 @@
 #include "team.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cmath>
 
@@ -8,20 +10,30 @@ namespace {
 
 // Cycles, roughly, on the cores of the day: two vector products a cycle from registers; so many bytes a cycle from the
 // second cache, and from the third; a barrier of threads on different cores. They need not be right, only in
-// proportion: what they decide was measured in benchmarks (docs/performance.md).
+// proportion.
 constexpr double kProductsACycle = 2.0;
-constexpr double kNearBytes = 32.0;
+constexpr double kNearBytes = 40.0;
 constexpr double kFarBytes = 10.0;
 constexpr double kBarrier = 600.0;
-constexpr double kNearCache = 1 << 20;
 
+// Weights that one core's second cache can hold beside the states.
+double near_cache() {
+    static const double bytes = [] {
+        const long size = sysconf(_SC_LEVEL2_CACHE_SIZE);
+        return 0.75 * static_cast<double>(size > 0 ? size : 1L << 20);
+    }();
+    return bytes;
+}
+
+// A step of one thread: the first tile of each panel may wait for its weights, the others find them in the second cache.
 double step_cycles(const Sweep& s, double rows, double panels) {
     const double tiles = std::ceil(rows / s.tile_rows);
+    const double products = rows / tiles * s.tile_vectors / kProductsACycle;
     const double bytes = s.tile_vectors * static_cast<double>(s.vector_bytes);
-    const double products = rows * s.tile_vectors / kProductsACycle;
-    const double share = static_cast<double>(s.weight_bytes) * panels / static_cast<double>(s.panels);
-    const double far = share > kNearCache ? share / kFarBytes : 0.0;
-    return std::max(panels * static_cast<double>(s.k) * std::max(products, tiles * bytes / kNearBytes), far);
+    const bool far = static_cast<double>(s.weight_bytes) * panels / static_cast<double>(s.panels) > near_cache();
+    const double first = std::max(products, bytes / (far ? kFarBytes : kNearBytes));
+    const double others = (tiles - 1.0) * std::max(products, bytes / kNearBytes);
+    return panels * static_cast<double>(s.k) * (first + others);
 }
 
 }  // namespace

@@ -1,0 +1,88 @@
+"""Loads the compiled module, and hands out its layers."""
+
+import os
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+from throughtime.kernels import openmp
+from throughtime.spec.cells import NONLINEARITIES, LayerOptions
+from throughtime.spec.errors import OptionError
+
+if TYPE_CHECKING:
+    from throughtime.kernels._core import BatchPlan as BatchPlan
+    from throughtime.kernels._core import LayerFloat32, LayerFloat64
+
+    NativeLayer = LayerFloat32 | LayerFloat64
+    _problem: str | None
+else:
+    try:
+        from throughtime.kernels._core import BatchPlan, LayerFloat32, LayerFloat64
+
+        openmp.load()
+        _problem = None
+        NativeLayer = LayerFloat32 | LayerFloat64
+    except ImportError as error:
+        BatchPlan = NativeLayer = None
+        _problem = f"the native core is not there ({error}); install throughtime where a C++ compiler is"
+
+ISA_VARIABLE: Final = "THROUGHTIME_ISA"
+_CELLS: Final = ("RNN", "GRU", "LSTM")
+
+
+def available() -> bool:
+    """Whether the compiled module is there."""
+    return _problem is None
+
+
+def why_not() -> str | None:
+    """Why it is not there, for an error or a warning; None where it is."""
+    return _problem
+
+
+@lru_cache(maxsize=1)
+def isa() -> str:
+    """The instruction set that runs: the machine's best, or the one that THROUGHTIME_ISA names.
+
+    Raises:
+        OptionError: the variable names one that does not exist or does not run here, or the core is not there.
+    """
+    if _problem is not None:
+        raise OptionError(_problem)
+    from throughtime.kernels._core import instruction_sets
+
+    names = instruction_sets()
+    forced = os.environ.get(ISA_VARIABLE)
+    if not forced:
+        return names[0]
+    if forced not in names:
+        raise OptionError(f"{ISA_VARIABLE} must be one of {', '.join(names)} on this machine, but is {forced!r}")
+    return forced
+
+
+def threads() -> int:
+    """Threads that a call from this thread may use: torch.set_num_threads, OMP_NUM_THREADS; 1 in a forked child."""
+    from throughtime.kernels._core import available_threads
+
+    return available_threads()
+
+
+@lru_cache(maxsize=256)
+def layer(options: LayerOptions, index: int, dtype: str) -> "NativeLayer":
+    """The kernels of layer `index` of a stack.
+
+    Args:
+        dtype: "float32" or "float64".
+    """
+    from throughtime.kernels._core import LayerFloat32, LayerFloat64
+
+    if dtype not in ("float32", "float64"):
+        raise OptionError(f"dtype must be float32 or float64, but is {dtype}")
+    return (LayerFloat32 if dtype == "float32" else LayerFloat64)(
+        _CELLS.index(options.cell),
+        NONLINEARITIES.index(options.nonlinearity),
+        options.reset_after,
+        options.layer_input_size(index),
+        options.hidden_size[index],
+        options.num_directions,
+        isa(),
+    )
