@@ -1,7 +1,7 @@
 """The native core from Python: arrays in, arrays out, on whichever instruction set the machine has.
 
-Nothing here knows torch; any array that speaks DLPack is taken (NumPy's, torch's). Contracts: native/include. Without the
-compiled module `available()` is False, and the callers of this package work on torch or NumPy instead.
+Nothing here knows torch; any array that speaks DLPack is taken (NumPy's, torch's). Contracts: native/include. Without
+the compiled module `available()` is False, and the callers of this package work on torch or NumPy instead.
 """
 
 from throughtime.kernels.core import BatchPlan, NativeLayer, available, isa, layer, threads, why_not
