@@ -62,6 +62,11 @@ class Recurrent(torch.nn.Module):
         self.dropout = float(dropout)
         self.bidirectional = options.bidirectional
         self.mode = f"RNN_{options.nonlinearity.upper()}" if options.cell == "RNN" else options.cell
+        kinds = ("weight_ih", "weight_hh", "bias_ih", "bias_hh") if options.bias else ("weight_ih", "weight_hh")
+        self._names = [
+            [tuple(kind + suffix(layer, direction) for kind in kinds) for direction in range(options.num_directions)]
+            for layer in range(options.num_layers)
+        ]
         for name, shape in parameter_shapes(options).items():
             setattr(self, name, Parameter(torch.empty(shape, device=device, dtype=dtype)))
         self.flatten_parameters()
@@ -81,13 +86,10 @@ class Recurrent(torch.nn.Module):
 
     def _weights(self) -> list[LayerWeights]:
         # Read by name every time, so that replaced, parametrised, pruned or functionally swapped weights count.
-        kinds = ("weight_ih", "weight_hh", "bias_ih", "bias_hh") if self.bias else ("weight_ih", "weight_hh")
+        own = self._parameters
         return [
-            [
-                tuple(getattr(self, kind + suffix(layer, direction)) for kind in kinds)
-                for direction in range(self.options.num_directions)
-            ]
-            for layer in range(self.num_layers)
+            [tuple(own[name] if name in own else getattr(self, name) for name in names) for names in layer]  # type: ignore[misc]
+            for layer in self._names
         ]
 
     def invalidate(self) -> None:

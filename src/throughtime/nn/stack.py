@@ -95,7 +95,7 @@ def _run_native(
         if layer and dropout:
             x = functional.dropout(x, dropout, training)
         state = None if states is None else states[layer]
-        x, end = native.run_layer(options, layer, layer_weights, x, state, lengths)
+        x, end = native.run_layer(options, layer, [*chain.from_iterable(layer_weights)], x, state, lengths)
         ends.append(end)
     return x, ends
 
