@@ -16,8 +16,8 @@ def return_large_blocks() -> None:
 
     By itself it raises that limit to the largest block ever freed, up to 32 MB, and takes all smaller ones from its
     heap. The tensors of a training run have ever different sizes: the heap frays, and holds more than twice what is in
-    use. A lower limit would save more, but each such block costs page faults (1 MB: a quarter of the speed). Elsewhere
-    than with glibc, nothing happens.
+    use. A lower limit would save more, but each such block costs page faults (1 MB: a quarter of the speed or more;
+    figures in ARCHITECTURE, "Decisions"). Elsewhere than with glibc, nothing happens.
     """
     if not sys.platform.startswith("linux"):
         return
