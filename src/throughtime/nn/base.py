@@ -16,6 +16,7 @@ from throughtime.nn.packing import forget
 from throughtime.nn.plain import LayerWeights
 from throughtime.nn.stack import BACKENDS, Backend, run_packed, run_stack
 from throughtime.nn.state import State, equal_sizes, read_state, write_state
+from throughtime.nn.stream import Stream
 from throughtime.spec.cells import LayerOptions, parameter_shapes, suffix
 from throughtime.spec.errors import OptionError, ShapeError
 
@@ -99,6 +100,14 @@ class Recurrent(torch.nn.Module):
         of optimisers, `load_state_dict` and `copy_` are counted.
         """
         forget([weight for direction in self.all_weights for weight in direction])
+
+    def stream(self, batch: int = 1) -> Stream:
+        """An object whose `step(x_t)` advances `batch` sequences by one time step, from a state of zeros.
+
+        Raises:
+            OptionError: the layer is bidirectional, or backend "native" cannot run it.
+        """
+        return Stream(self.options, self._weights(), batch, self.backend)
 
     def flatten_parameters(self) -> None:
         """Lays the weights out for cuDNN; does nothing where it does not run. Never needs calling."""

@@ -1,4 +1,4 @@
-"""One layer on the native core: torch's tensors in, new tensors out. Autograd comes on top, in `native` and `operators`."""
+"""One layer on the native core: torch tensors in, new tensors out. Autograd is added in `native` and `operators`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
