@@ -4,6 +4,8 @@
 #include "arrays.h"
 
 #include <algorithm>
+#include <map>
+#include <mutex>
 #include <numeric>
 #include <vector>
 
@@ -52,16 +54,49 @@ public:
     }
     i64 tokens() const { return offset_.back(); }
 
+    // Where each sequence starts, end to end, with so many features. The plan keeps the table: one for each size asked for.
+    const i64* starts(i64 features) const {
+        std::lock_guard<std::mutex> lock(mutex_);
+        vector<i64>& table = starts_[features];
+        if (table.empty()) {
+            vector<i64> length(order_.size());
+            for (std::size_t k = 0; k < order_.size(); ++k) length[static_cast<std::size_t>(order_[k])] = length_[k];
+            i64 at = 0;
+            for (i64 l : length) {
+                table.push_back(at);
+                at += l * features;
+            }
+        }
+        return table.data();
+    }
+
 private:
     vector<i64> order_, length_, active_, offset_;
+    mutable std::map<i64, vector<i64>> starts_;
+    mutable std::mutex mutex_;
 };
 
 // The set of this name, or the machine's best.
 const InstructionSet& choose(const optional<std::string>& name);
 
+// An array of a batch's steps: padded (seq_len, batch, features), or end to end (tokens, features) in the batch's order.
+template <class T, class Array>
+auto sequences(const char* name, const char* features, const Array& array, const BatchPlan& plan, i64 size) {
+    const Plan& p = plan.plan();
+    if (array.ndim() == 2) {
+        const std::string what = std::string("(tokens, ") + features + ")";
+        auto* data = checked<T>(name, what.c_str(), array, {plan.tokens(), size}, true);
+        return Sequences<std::remove_pointer_t<decltype(data)>>{data, size, 0, plan.starts(size)};
+    }
+    const std::string what = std::string("(seq_len, batch, ") + features + ")";
+    auto* data = checked<T>(name, what.c_str(), array, {p.steps, p.batch, size});
+    return Sequences<std::remove_pointer_t<decltype(data)>>{data, array.stride(0), array.stride(1), nullptr};
+}
+
 template <class T>
-Sequences<T> sequences(T* data, i64 step, i64 row) {
-    return {data, step, row};
+Sequences<T> direction_of(Sequences<T> both, i64 offset) {
+    both.data += offset;
+    return both;
 }
 
 // One layer's mathematics on one instruction set, for one element type.
@@ -126,14 +161,11 @@ public:
             throw OptionProblem("forward takes either x, or projected and ids");
         }
         if (by_ids) count("projected", projected.size(), directions_);
-        const i64 T_ = layer.plan.steps, B = layer.plan.batch, H = options_.hidden_size;
-        if (x) {
-            const T* data = checked<T>("input", "(seq_len, batch, input_size)", *x, {T_, B, options_.input_size});
-            layer.x = sequences(data, x->stride(0), x->stride(1));
-        }
+        const i64 B = layer.plan.batch, H = options_.hidden_size;
+        if (x) layer.x = sequences<T>("input", "input_size", *x, plan, options_.input_size);
         const std::int32_t* id = nullptr;
         if (ids) id = checked_ids(*ids, plan.tokens(), projected);
-        T* const to_y = checked<T>("output", "(seq_len, batch, directions * hidden_size)", y, {T_, B, directions_ * H});
+        const Sequences<T> to_y = sequences<T>("output", "directions * hidden_size", y, plan, directions_ * H);
         const Rows<const T> from_h = states("h_0", h_0, B), from_c = states("c_0", c_0, B);
         const Rows<T> to_h = states("h_n", optional<Output>(h_n), B), to_c = states("c_n", c_n, B);
         if (options_.cell == Cell::lstm && !c_n) throw OptionProblem("c_n must be given for an LSTM");
@@ -146,7 +178,7 @@ public:
             direction.ids = id;
             direction.h_0 = at(from_h, d, B);
             direction.c_0 = at(from_c, d, B);
-            direction.y = sequences(to_y + d * H, y.stride(0), y.stride(1));
+            direction.y = direction_of(to_y, d * H);
             direction.h_n = at(to_h, d, B);
             direction.c_n = at(to_c, d, B);
             direction.saved = saved.empty() || sizes_.saved_width == 0
@@ -171,17 +203,12 @@ public:
         count("saved", saved.size(), sizes_.saved_width == 0 ? 0 : directions_);
         count("d_gates", d_gates.size(), directions_);
         count("d_weights", d_weights.size(), directions_);
-        const i64 T_ = layer.plan.steps, B = layer.plan.batch, H = options_.hidden_size, I = options_.input_size;
+        const i64 B = layer.plan.batch, H = options_.hidden_size, I = options_.input_size;
         const i64 G = gates();
-        if (x) {
-            layer.x = sequences(checked<T>("input", "(seq_len, batch, input_size)", *x, {T_, B, I}), x->stride(0), x->stride(1));
-        }
-        if (d_x) {
-            T* const data = checked<T>("d_input", "(seq_len, batch, input_size)", *d_x, {T_, B, I});
-            layer.d_x = sequences(data, d_x->stride(0), d_x->stride(1));
-        }
-        const T* const at_y = checked<T>("output", "(seq_len, batch, directions * hidden_size)", y, {T_, B, directions_ * H});
-        const T* const at_d_y = checked<T>("d_output", "(seq_len, batch, directions * hidden_size)", d_y, {T_, B, directions_ * H});
+        if (x) layer.x = sequences<T>("input", "input_size", *x, plan, I);
+        if (d_x) layer.d_x = sequences<T>("d_input", "input_size", *d_x, plan, I);
+        const Sequences<const T> at_y = sequences<T>("output", "directions * hidden_size", y, plan, directions_ * H);
+        const Sequences<const T> at_d_y = sequences<T>("d_output", "directions * hidden_size", d_y, plan, directions_ * H);
         const Rows<const T> from_h = states("h_0", h_0, B), from_c = states("c_0", c_0, B);
         const Rows<const T> up_h = states("d_h_n", d_h_n, B), up_c = states("d_c_n", d_c_n, B);
         const Rows<T> to_h = states("d_h_0", d_h_0, B), to_c = states("d_c_0", d_c_0, B);
@@ -192,8 +219,8 @@ public:
             direction.packed = checked<T>("packed", "(size of the packed weights)", packed[i], {sizes_.packed_backward});
             direction.h_0 = at(from_h, d, B);
             direction.c_0 = at(from_c, d, B);
-            direction.y = sequences(at_y + d * H, y.stride(0), y.stride(1));
-            direction.d_y = sequences(at_d_y + d * H, d_y.stride(0), d_y.stride(1));
+            direction.y = direction_of(at_y, d * H);
+            direction.d_y = direction_of(at_d_y, d * H);
             direction.d_h_n = at(up_h, d, B);
             direction.d_c_n = at(up_c, d, B);
             direction.saved = sizes_.saved_width == 0
@@ -247,6 +274,19 @@ public:
         check_range(id, plan.tokens(), rows);
         nb::gil_scoped_release release;
         kernels_->scatter(from, sizes_.gates_width, id, plan.tokens(), sizes_.input_width, rows, to, check_threads(threads));
+    }
+
+    std::uint64_t fingerprint(const vector<Input>& arrays) const {
+        std::uint64_t result = 0;
+        for (const Input& array : arrays) {
+            check_dtype("array", array.dtype(), nb::dtype<T>());
+            i64 expected = 1;
+            for (std::size_t i = array.ndim(); i-- > 0; expected *= array.shape(i)) {
+                if (array.shape(i) > 1 && array.stride(i) != expected) throw ShapeProblem("arrays must be contiguous");
+            }
+            result = kernels_->fingerprint(result, static_cast<const T*>(array.data()), static_cast<i64>(array.size()));
+        }
+        return result;
     }
 
     void activation(int function, const Input& in, const Output& out) const {

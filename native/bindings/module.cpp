@@ -62,6 +62,7 @@ void bind_layer(nb::module_& m, const char* name) {
              nb::arg("d_x").none(), nb::arg("d_weight_ih").none(), nb::arg("threads"))
         .def("scatter", &L::scatter, nb::arg("plan"), nb::arg("d_gates"), nb::arg("ids"), nb::arg("d_projected"),
              nb::arg("threads"))
+        .def("fingerprint", &L::fingerprint, nb::arg("arrays"))
         .def("activation", &L::activation, nb::arg("function"), nb::arg("x"), nb::arg("out"));
 }
 
@@ -86,6 +87,7 @@ int available_threads();
 NB_MODULE(_core, m) {
     namespace nb = nanobind;
     using namespace throughtime;
+    nb::set_leak_warnings(false);  // layers are kept in a cache until the process ends
     m.def("instruction_sets", &available, "Names of those that run on this machine, best first.");
     m.def("available_threads", &available_threads, "Threads that a call from this thread may use.");
     nb::class_<BatchPlan>(m, "BatchPlan")

@@ -41,14 +41,14 @@ public:
             ForwardLayer<T> call{};
             call.options = level.layer->options();
             call.plan = plan_.plan();
-            call.x = {from, 0, row};
+            call.x = {from, 0, row, nullptr};
             call.directions = 1;
             call.threads = threads;
             ForwardDirection<T>& d = call.direction[0];
             d.packed = static_cast<const T*>(level.packed.data());
             d.h_0 = {level.h.data(), size};
             d.c_0 = {level.c.data(), size};
-            d.y = last ? Sequences<T>{to, 0, y.stride(0)} : Sequences<T>{level.y.data(), 0, size};
+            d.y = last ? Sequences<T>{to, 0, y.stride(0), nullptr} : Sequences<T>{level.y.data(), 0, size, nullptr};
             d.h_n = {level.h.data(), size};  // written after the step has read it
             d.c_n = {level.c.data(), size};
             level.layer->kernels().forward(call);

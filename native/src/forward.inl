@@ -226,7 +226,7 @@ private:
                                                  : first_ + k * lay_.Hp;
                 __builtin_memcpy(d_.c_n.at(b), c, static_cast<std::size_t>(H) * sizeof(T));
             }
-            for (i64 t = plan.length[k]; t < plan.steps; ++t) {
+            for (i64 t = plan.length[k]; d_.y.has_padding() && t < plan.steps; ++t) {
                 __builtin_memset(d_.y.at(t, b), 0, static_cast<std::size_t>(H) * sizeof(T));
             }
         }

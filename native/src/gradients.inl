@@ -94,7 +94,7 @@ static void gradient_of_input(const BackwardLayer<T>& layer) {
                 [&](int d, i64 i) { return layer.direction[d].d_gates + (first + i) * lay.gates_width(); },
                 [&](i64 i) { return out[i]; });
         }
-        for (i64 rank = thread; rank < plan.batch; rank += count) {
+        for (i64 rank = thread; layer.d_x.has_padding() && rank < plan.batch; rank += count) {
             for (i64 t = plan.length[rank]; t < plan.steps; ++t) {
                 __builtin_memset(layer.d_x.at(t, plan.order[rank]), 0, static_cast<std::size_t>(lay.I) * sizeof(T));
             }

@@ -27,14 +27,17 @@ struct Options {
     i64 hidden_size;
 };
 
-// (T, B, features) in any order of the first two axes: the features of step t of sequence b start at
-// data + t * step + b * row, and are contiguous.
+// Features of each step of each sequence; those of step t of sequence b start at at(t, b), and are contiguous. Padded
+// (T, B, features), in any order of the first two axes: row_start is null. End to end, (tokens, features), without padding:
+// sequence b starts at row_start[b], and `row` is not used.
 template <class T>
 struct Sequences {
     T* data;
     i64 step;
     i64 row;
-    T* at(i64 t, i64 b) const { return data + t * step + b * row; }
+    const i64* row_start;
+    T* at(i64 t, i64 b) const { return data + t * step + (row_start != nullptr ? row_start[b] : b * row); }
+    bool has_padding() const { return row_start == nullptr; }
 };
 
 // (B, features): those of sequence b start at data + b * row. data may be null where it is said.
@@ -75,7 +78,7 @@ struct ForwardDirection {
     const std::int32_t* ids;  // (tokens) by token: the row of `projected` that is its input; null where projected is
     Rows<const T> h_0;        // null data: zeros
     Rows<const T> c_0;        // LSTM only; null data: zeros
-    Sequences<T> y;           // out; exactly 0 past a sequence's end
+    Sequences<T> y;           // out; exactly 0 in the padding
     Rows<T> h_n;              // out: the state after the last real step
     Rows<T> c_n;              // out, LSTM only
     T* saved;                 // out, (tokens, saved_width): what backward needs; null for inference
@@ -116,7 +119,7 @@ struct BackwardLayer {
     Options options;
     Plan plan;
     Sequences<const T> x;
-    Sequences<T> d_x;  // out, the sum over directions, exactly 0 past a sequence's end; null data: not wanted
+    Sequences<T> d_x;  // out, the sum over directions, exactly 0 in the padding; null data: not wanted
     int directions;
     BackwardDirection<T> direction[2];
     int threads;
@@ -150,6 +153,9 @@ struct Kernels {
     // apart, in the order of i. width is a multiple of `lanes`.
     void (*scatter)(const T* values, i64 stride, const std::int32_t* ids, i64 count, i64 width, i64 rows, T* out,
                     int threads);
+    // A number that any change of one value changes for certain, and other changes but for one chance in 2^32: whether
+    // weights are still those that were packed.
+    std::uint64_t (*fingerprint)(std::uint64_t start, const T* values, i64 count);
     // Elementwise, for tests of their error: function 0 exp, 1 sigmoid, 2 tanh.
     void (*activation)(int function, const T* in, T* out, i64 count);
 };

@@ -15,10 +15,10 @@ _LINE_EVERY: Final = 30.0
 def one_blas_thread() -> None:
     """Let NumPy multiply on one thread. To be called before NumPy is imported; a value that the user has set stays.
 
-    The products of a step are small: two threads spend more time waiting for each other than they save, and under load
-    from other programs many times more.
+    Its products are small: two threads spend more time waiting for each other than they save, and under load from other
+    programs many times more. The native core has threads of its own, which OMP_NUM_THREADS limits.
     """
-    for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
+    for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")
 
 

@@ -94,10 +94,9 @@ class Recurrent(torch.nn.Module):
         ]
 
     def invalidate(self) -> None:
-        """Forgets the weights that the native core keeps packed.
+        """Drops the weights that the native core keeps packed; the next call packs them again.
 
-        Needed only after a write that torch does not count: through a parameter's `.data` or a NumPy view of it. Steps
-        of optimisers, `load_state_dict` and `copy_` are counted.
+        It frees their memory. Results never need it: every change of the weights, through whatever door, is seen.
         """
         forget([weight for direction in self.all_weights for weight in direction])
 

@@ -1,13 +1,10 @@
-"""Packed weights, kept from call to call as long as the weights they were made of are the same.
+"""Packed weights, kept from call to call as long as the weights they were made of hold the same values.
 
-"The same" is: the same tensor objects, at the same addresses, at the same version. A version counts every change in
-place that autograd sees: an optimiser's step, `load_state_dict`, `copy_`. A write through `.data` or NumPy is counted
-nowhere; after one, `invalidate` (of the layer) forgets what was packed. float64 is never kept: it is what gradients are
-checked in, and torch's gradcheck moves parameters through `.data`.
+Values, and not torch's counters of versions: fused optimisers, writes through `.data` and views of other libraries
+change weights without counting. Looking at every weight costs a fraction of packing it.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import torch
@@ -16,19 +13,13 @@ from torch.utils.weak import WeakIdKeyDictionary
 
 from throughtime.kernels import NativeLayer
 
-_Key: TypeAlias = tuple[Any, ...]
-
-
-@dataclass
-class _Entry:
-    """What one set of weights was packed to, for forward and for backward."""
-
-    key: _Key
-    packed: dict[bool, Tensor] = field(default_factory=dict)
-
+_Packed: TypeAlias = tuple[NativeLayer, int, dict[bool, Tensor]]
+"""For which kernels, the fingerprint of the weights, and what they were packed to, by direction of the pass."""
 
 # By weight_ih, weakly: a layer that is gone takes its packed weights along, and a copy of a layer begins with none.
-_entries = WeakIdKeyDictionary()
+_kept = WeakIdKeyDictionary()
+
+_array: Any = torch._C._to_dlpack
 
 
 def packed(layer: NativeLayer, weights: Sequence[Tensor], *, backward: bool) -> Tensor:
@@ -36,31 +27,28 @@ def packed(layer: NativeLayer, weights: Sequence[Tensor], *, backward: bool) -> 
 
     Args:
         weights: weight_ih, weight_hh, and with bias bias_ih, bias_hh.
-        backward: for the backward pass; it needs another layout.
+        backward: for the backward pass, which needs another layout.
     """
-    if weights[0].dtype == torch.float64 or any(weight.is_inference() for weight in weights):
-        return _pack(layer, weights, backward)  # tensors of inference mode have no version
-    key = (id(layer), *[(id(weight), weight.data_ptr(), weight._version) for weight in weights])
-    entry: _Entry | None = _entries.get(weights[0])  # type: ignore[no-untyped-call]
-    if entry is None or entry.key != key:
-        entry = _Entry(key)
-        _entries[weights[0]] = entry
-    result: Tensor | None = entry.packed.get(backward)
-    if result is None:
-        result = entry.packed[backward] = _pack(layer, weights, backward)
-    return result
+    fingerprint = layer.fingerprint(_arrays(weights))
+    kept: _Packed | None = _kept.get(weights[0])  # type: ignore[no-untyped-call]
+    if kept is None or kept[0] is not layer or kept[1] != fingerprint:
+        kept = (layer, fingerprint, {})
+        _kept[weights[0]] = kept
+    if backward not in kept[2]:
+        size = layer.packed_backward if backward else layer.packed_forward
+        result = torch.empty(size, dtype=weights[0].dtype)
+        parts = _arrays(weights)  # a capsule can be read once
+        weight_ih, weight_hh, bias_ih, bias_hh = parts if len(parts) == 4 else (*parts, None, None)
+        layer.pack(weight_ih, weight_hh, bias_ih, bias_hh, backward, _array(result))
+        kept[2][backward] = result
+    return kept[2][backward]
 
 
 def forget(weights: Sequence[Tensor]) -> None:
-    """Forgets what these weights were packed to."""
+    """Drops what these weights were packed to."""
     for weight in weights:
-        _entries.pop(weight, None)  # type: ignore[no-untyped-call]
+        _kept.pop(weight, None)  # type: ignore[no-untyped-call]
 
 
-def _pack(layer: NativeLayer, weights: Sequence[Tensor], backward: bool) -> Tensor:
-    size = layer.packed_backward if backward else layer.packed_forward
-    result = torch.empty(size, dtype=weights[0].dtype)
-    parts = [weight.detach().contiguous() for weight in weights]
-    weight_ih, weight_hh, bias_ih, bias_hh = parts if len(parts) == 4 else (*parts, None, None)
-    layer.pack(weight_ih, weight_hh, bias_ih, bias_hh, backward, result)
-    return result
+def _arrays(weights: Sequence[Tensor]) -> list[Any]:
+    return [_array(weight.contiguous()) for weight in weights]

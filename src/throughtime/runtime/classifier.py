@@ -82,9 +82,7 @@ class Classifier:
         return scores
 
     def _run(self, stack: RecurrentStack, ids: TokenIds, lengths: Array) -> StackOutput:
-        # A text repeats its words: each goes through the first layer's weights once.
-        different, index = np.unique(ids, return_inverse=True)
-        return stack.forward(self._embedding[different], lengths, index)
+        return stack.forward(self._embedding, lengths, ids)
 
     def _pool(self, vectors: Array, lengths: Array) -> Array:
         """One vector a text, (batch, head input), from one a token, (sum of lengths, size)."""

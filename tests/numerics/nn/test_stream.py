@@ -49,8 +49,8 @@ def test_weights_are_those_of_its_beginning_and_every_stream_has_a_state_of_its_
     one, other = layer.stream(2), layer.stream(2)
     expected = one.step(x)
     with torch.no_grad():
-        layer.weight_hh_l0.zero_()
-        layer.weight_ih_l0.zero_()
+        for parameter in layer.parameters():
+            parameter.zero_()
     assert torch.equal(other.step(x), expected)
     assert not torch.equal(layer.stream(2).step(x), expected)
 

@@ -22,9 +22,10 @@ def drop_segments(ids: Tensor, lengths: Tensor, segment: int, share: float) -> t
     count = -(-seq_len // segment)
     ids = pad(ids, (0, count * segment - seq_len), value=PAD_ID).view(batch, count, segment)
     sizes = (lengths[:, None] - torch.arange(count, device=ids.device) * segment).clamp(0, segment)
-    draws = torch.rand(batch, count, device=ids.device).masked_fill(sizes == 0, 2.0)
-    lowest = draws.argmin(dim=1, keepdim=True)
-    kept = ((draws >= share) & (sizes > 0)).scatter(1, lowest, True)
+    draws = torch.rand(batch, count, device=ids.device).masked_fill(sizes == 0, -1.0)
+    # The highest draw stays whatever the share: it is kept beside none that would not be kept anyway.
+    highest = draws.argmax(dim=1, keepdim=True)
+    kept = (draws >= share).scatter(1, highest, True) & (sizes > 0)
 
     order = torch.argsort((~kept).to(torch.int8), dim=1, stable=True)[:, : int(kept.sum(dim=1).max())]
     ids = ids.masked_fill(~kept[:, :, None], PAD_ID).gather(1, order[:, :, None].expand(-1, -1, segment))

@@ -1,5 +1,6 @@
 """Segment dropout keeps whole segments, in order, and at least one."""
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -42,3 +43,16 @@ def test_the_share_is_the_share() -> None:
     torch.manual_seed(0)
     _, left = drop_segments(torch.ones(200, 1000, dtype=torch.int64), torch.full((200,), 1000), 10, 0.3)
     assert 0.68 < float(left.sum()) / 200_000 < 0.72
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+@pytest.mark.parametrize("share", [0.3, 0.7])
+def test_few_segments_lose_no_less(count: int, share: float) -> None:
+    """Each stays with probability 1 − share; where all would go, which has probability share^count, one stays."""
+    torch.manual_seed(0)
+    texts = 20_000
+    _, left = drop_segments(
+        torch.ones(texts, 10 * count, dtype=torch.int64), torch.full((texts,), 10 * count), 10, share
+    )
+    expected = count * (1 - share) + share**count
+    assert abs(float(left.sum()) / 10 / texts - expected) < 0.03

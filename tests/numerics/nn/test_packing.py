@@ -1,0 +1,125 @@
+"""Packed weights are never stale, through whatever door the weights change; and are packed once where they do not."""
+
+import copy
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+import throughtime.nn
+from throughtime.nn import LSTM, packing
+
+
+def _sgd(layer: torch.nn.Module) -> None:
+    torch.optim.SGD(layer.parameters(), lr=0.1).step()
+
+
+def _adamw(layer: torch.nn.Module) -> None:
+    torch.optim.AdamW(layer.parameters(), lr=0.1).step()
+
+
+def _adamw_fused(layer: torch.nn.Module) -> None:
+    torch.optim.AdamW(layer.parameters(), lr=0.1, fused=True).step()  # changes values, but no version
+
+
+def _adamw_foreach(layer: torch.nn.Module) -> None:
+    torch.optim.AdamW(layer.parameters(), lr=0.1, foreach=True).step()
+
+
+def _load(layer: torch.nn.Module) -> None:
+    layer.load_state_dict({name: torch.randn_like(p) for name, p in layer.named_parameters()})
+
+
+def _data(layer: torch.nn.Module) -> None:
+    for p in layer.parameters():
+        p.data.mul_(0.5)
+
+
+def _one_element(layer: torch.nn.Module) -> None:
+    next(layer.parameters()).data[3, 1] += 1e-3
+
+
+def _new_data(layer: torch.nn.Module) -> None:
+    for p in layer.parameters():
+        p.data = torch.randn_like(p)
+
+
+def _numpy(layer: torch.nn.Module) -> None:
+    view: np.ndarray = next(layer.parameters()).detach().numpy()
+    view *= 0.5
+
+
+def _replaced(layer: torch.nn.Module) -> None:
+    layer.weight_hh_l0 = torch.nn.Parameter(torch.randn(24, 6))
+
+
+CHANGES = [
+    _sgd,
+    _adamw,
+    _adamw_fused,
+    _adamw_foreach,
+    _load,
+    _data,
+    _one_element,
+    _new_data,
+    _numpy,
+    _replaced,
+]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_change_reaches_forward_and_backward(change: Callable[[torch.nn.Module], None]) -> None:
+    layer = LSTM(5, 6)
+    given = torch.randn(7, 3, 5)
+
+    def results(of: torch.nn.Module) -> list[Tensor]:
+        of.zero_grad()
+        x = given.clone().requires_grad_()
+        output, _ = of(x)
+        output.square().sum().backward()
+        gradients = [tensor.grad for tensor in (x, *of.parameters())]
+        return [output.detach(), *(gradient.clone() for gradient in gradients if gradient is not None)]
+
+    before = results(layer)
+    change(layer)
+    after = results(layer)
+    fresh = LSTM(5, 6)
+    fresh.load_state_dict(layer.state_dict())
+    for ours, expected in zip(after, results(fresh), strict=True):
+        assert torch.equal(ours, expected)
+    assert not torch.equal(after[0], before[0])
+
+
+def test_a_copy_has_weights_of_its_own() -> None:
+    layer = LSTM(5, 6)
+    x = torch.randn(7, 3, 5)
+    expected = layer(x)[0].detach()
+    twin = copy.deepcopy(layer)
+    _adamw_fused_step = torch.optim.SGD(twin.parameters(), lr=0.1)
+    twin(x)[0].sum().backward()
+    _adamw_fused_step.step()
+    assert not torch.equal(twin(x)[0], expected)
+    assert torch.equal(layer(x)[0], expected)
+
+
+@pytest.mark.parametrize("cell", ["RNN", "GRU", "LSTM"])
+def test_the_same_weights_are_packed_once(cell: str) -> None:
+    layer = getattr(throughtime.nn, cell)(5, 6)
+    x = torch.randn(7, 3, 5)
+    layer(x)[0].sum().backward()
+    packs = list(packing._kept[layer.weight_ih_l0][2].values())
+    assert len(packs) == 2  # for forward and for backward
+    layer(x)[0].sum().backward()
+    assert all(now is before for now, before in zip(packing._kept[layer.weight_ih_l0][2].values(), packs, strict=True))
+    layer.invalidate()
+    assert layer.weight_ih_l0 not in packing._kept
+
+
+def test_a_layer_that_is_gone_takes_its_packed_weights_along() -> None:
+    layer = LSTM(5, 6)
+    layer(torch.randn(7, 3, 5))
+    kept = len(packing._kept)
+    del layer
+    assert len(packing._kept) == kept - 1
