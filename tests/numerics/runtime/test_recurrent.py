@@ -1,4 +1,4 @@
-"""The stacks, on NumPy and on the native core, against torch's own layers, and against the reference equations where torch lacks the option."""
+"""The stacks, on NumPy and on the native core, against torch, and against the equations for what torch lacks."""
 
 from typing import Any
 
