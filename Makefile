@@ -26,7 +26,7 @@ $(CORE): $(STAMP) $(shell find native -type f)
 	@mkdir -p build/core
 	@if cmake -S native -B build/core -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python > build/core/log.txt 2>&1 \
 	    && cmake --build build/core --parallel 2 >> build/core/log.txt 2>&1; \
-	  then rm -f src/throughtime/kernels/_core.*; cp build/core/_core.* src/throughtime/kernels/; \
+	  then rm -f src/throughtime/kernels/_core.*.so; cp build/core/_core.*.so src/throughtime/kernels/; \
 	  else echo "the native core did not compile (see build/core/log.txt); throughtime works without it, more slowly"; fi
 	@touch $@
 

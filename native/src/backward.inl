@@ -3,10 +3,10 @@
 namespace throughtime::THROUGHTIME_NAMESPACE {
 
 template <class T>
-static Sweep backward_sweep(const Layout<T>& lay, i64 batch) {
+static Sweep backward_sweep(const Layout<T>& lay, i64 batch, i64 steps) {
     const int vectors = static_cast<int>(least(kBlocks, lay.blocks));
     return {batch, ceil_div(lay.blocks, kBlocks), max_rows(vectors), vectors, kVectorBytes,
-            static_cast<i64>(sizeof(T)) * lay.hidden_slots * lay.Hp * lay.Hp, lay.hidden_slots * lay.Hp};
+            static_cast<i64>(sizeof(T)) * lay.hidden_slots * lay.Hp * lay.Hp, lay.hidden_slots * lay.Hp, steps};
 }
 
 // One thread's part of one direction.
@@ -168,7 +168,7 @@ template <class T>
 static void sweep_back(const BackwardLayer<T>& layer) {
     const Layout<T> lay(layer.options);
     const i64 batch = layer.plan.batch;
-    const Sweep sweep = backward_sweep(lay, batch);
+    const Sweep sweep = backward_sweep(lay, batch, layer.plan.steps);
     const int threads = useful_threads(layer.threads, layer.directions, sweep);
     const std::size_t own = BackwardSweep<T>::workspace_size(batch), shared = BackwardSweep<T>::shared_size(lay, batch);
     Workspace workspace;

@@ -48,10 +48,10 @@ static void project_panel(const Layout<T>& lay, const T* packed, const T** x, i6
 }
 
 template <class T>
-static Sweep forward_sweep(const Layout<T>& lay, i64 batch) {
+static Sweep forward_sweep(const Layout<T>& lay, i64 batch, i64 steps) {
     const int vectors = lay.by_gates() ? lay.hidden_slots : static_cast<int>(least(kBlocks, lay.blocks));
     return {batch, ceil_div(lay.blocks, lay.share_blocks()), max_rows(vectors), vectors, kVectorBytes,
-            static_cast<i64>(sizeof(T)) * lay.hidden_slots * lay.Hp * lay.H, lay.H};
+            static_cast<i64>(sizeof(T)) * lay.hidden_slots * lay.Hp * lay.H, lay.H, steps};
 }
 
 // Blocks of units [first, last).
@@ -251,7 +251,7 @@ template <class T>
 static void forward(const ForwardLayer<T>& layer) {
     const Layout<T> lay(layer.options);
     const i64 batch = layer.plan.batch;
-    const Sweep sweep = forward_sweep(lay, batch);
+    const Sweep sweep = forward_sweep(lay, batch, layer.plan.steps);
     const int threads = useful_threads(layer.threads, layer.directions, sweep);
     const std::size_t own = ForwardSweep<T>::workspace_size(lay, batch), shared = ForwardSweep<T>::shared_size(lay, batch);
     Workspace workspace;

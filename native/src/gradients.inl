@@ -2,6 +2,11 @@
 
 namespace throughtime::THROUGHTIME_NAMESPACE {
 
+// Threads for a product of so many multiplications: one where starting more costs as much.
+static inline int threads_for(int threads, i64 parts, i64 products) {
+    return products < 400000 ? 1 : static_cast<int>(least(threads, parts));
+}
+
 constexpr i64 kTokens = 128;  // of a chunk: d_gates and inputs of so many tokens stay in the second cache
 
 // Where tokens are: each step's in the order of rank.
@@ -77,7 +82,8 @@ static void gradient_of_input(const BackwardLayer<T>& layer) {
     const Plan& plan = layer.plan;
     const i64 tokens = plan.offset[plan.steps], parts = ceil_div(tokens, kTokens);
     const T* packed[2] = {layer.direction[0].packed, layer.direction[1].packed};
-    in_threads(static_cast<int>(least(layer.threads, parts)), [&](int thread, int count) {
+    const int threads = threads_for(layer.threads, parts, tokens * lay.I * lay.input_width());
+    in_threads(threads, [&](int thread, int count) {
         Tokens at{plan};
         for (i64 part = parts * thread / count; part < parts * (thread + 1) / count; ++part) {
             const i64 first = part * kTokens, last = least(tokens, first + kTokens);
@@ -208,7 +214,7 @@ static void gradient_of_parameters(const BackwardLayer<T>& layer, const Backward
     const WeightProduct of_reset_h{0, d.d_weight_hh != nullptr && lay.reset_before() ? 1 : 0, lay.H};
     using Gradient = WeightGradient<T>;
 
-    const int threads = static_cast<int>(least(layer.threads, lay.blocks));
+    const int threads = threads_for(layer.threads, lay.blocks, tokens * (lay.I + lay.H) * lay.Hp);
     const i64 sums_x = Gradient::sums_size(lay, of_x), sums_h = Gradient::sums_size(lay, of_h);
     const i64 sums_reset = Gradient::sums_size(lay, of_reset_h), width = lay.gates_width();
     Workspace workspace;

@@ -15,6 +15,7 @@ constexpr double kProductsACycle = 2.0;
 constexpr double kNearBytes = 40.0;
 constexpr double kFarBytes = 10.0;
 constexpr double kBarrier = 600.0;
+constexpr double kStart = 15000.0;  // of threads, and a wait for the last
 
 // Weights that one core's second cache can hold beside the states.
 double near_cache() {
@@ -63,6 +64,8 @@ Share share_of(int thread, int threads, int directions, const Sweep& sweep) {
 }
 
 int useful_threads(int threads, int directions, const Sweep& sweep) {
+    const auto steps = static_cast<double>(sweep.steps * directions);
+    if (steps * step_cycles(sweep, static_cast<double>(sweep.batch), static_cast<double>(sweep.panels)) < kStart) return 1;
     return static_cast<int>(std::min<i64>(threads, directions * std::max(sweep.batch, sweep.panels)));
 }
 

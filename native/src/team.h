@@ -27,6 +27,7 @@ struct Sweep {
     i64 vector_bytes;
     i64 weight_bytes;   // that each step reads
     i64 k;              // length of the inner loop
+    i64 steps;
 };
 
 bool splits_by_units(const Sweep& sweep, int members);
@@ -34,7 +35,7 @@ bool splits_by_units(const Sweep& sweep, int members);
 // The share of `thread` of `threads` in a layer with `directions`.
 Share share_of(int thread, int threads, int directions, const Sweep& sweep);
 
-// Threads worth starting: no more than there are rows or panels to share.
+// Threads worth starting: no more than there are rows or panels to share, and one for what takes a few microseconds.
 int useful_threads(int threads, int directions, const Sweep& sweep);
 
 }  // namespace throughtime

@@ -58,6 +58,7 @@ def train(
     Part of DATA is held out to choose the best epoch (by group with --group-column). The run saves its state as it
     goes: after a crash, the same command with --resume ends in the same model.
     """
+    from throughtime.cli.memory import return_large_blocks
     from throughtime.cli.results import print_result
     from throughtime.text.config import with_changes
     from throughtime.text.config_file import read_config
@@ -71,6 +72,7 @@ def train(
         raise OptionError(f"--download is for DATA imdb, but DATA is {data}: leave it out")
     named = recipe or DEFAULT
     base = load_recipe(named) if config is None else read_config(config)
+    return_large_blocks()
     changes = list(set_ or [])
     if vectors is not None:
         changes.append(f"encoder.vectors={json.dumps(str(vectors))}")

@@ -4,6 +4,16 @@ Nothing here knows torch; any array that speaks DLPack is taken (NumPy's, torch'
 the compiled module `available()` is False, and the callers of this package work on torch or NumPy instead.
 """
 
-from throughtime.kernels.core import BatchPlan, NativeLayer, available, isa, layer, threads, why_not
+from throughtime.kernels.core import (
+    BatchPlan,
+    NativeLayer,
+    NativeStream,
+    available,
+    isa,
+    layer,
+    stream,
+    threads,
+    why_not,
+)
 
-__all__ = ["BatchPlan", "NativeLayer", "available", "isa", "layer", "threads", "why_not"]
+__all__ = ["BatchPlan", "NativeLayer", "NativeStream", "available", "isa", "layer", "stream", "threads", "why_not"]

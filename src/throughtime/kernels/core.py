@@ -1,8 +1,9 @@
 """Loads the compiled module, and hands out its layers."""
 
 import os
+from collections.abc import Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from throughtime.kernels import openmp
 from throughtime.spec.cells import NONLINEARITIES, LayerOptions
@@ -10,19 +11,21 @@ from throughtime.spec.errors import OptionError
 
 if TYPE_CHECKING:
     from throughtime.kernels._core import BatchPlan as BatchPlan
-    from throughtime.kernels._core import LayerFloat32, LayerFloat64
+    from throughtime.kernels._core import LayerFloat32, LayerFloat64, StreamFloat32, StreamFloat64
 
     NativeLayer = LayerFloat32 | LayerFloat64
+    NativeStream = StreamFloat32 | StreamFloat64
     _problem: str | None
 else:
     try:
-        from throughtime.kernels._core import BatchPlan, LayerFloat32, LayerFloat64
+        from throughtime.kernels._core import BatchPlan, LayerFloat32, LayerFloat64, StreamFloat32, StreamFloat64
 
         openmp.load()
         _problem = None
         NativeLayer = LayerFloat32 | LayerFloat64
+        NativeStream = StreamFloat32 | StreamFloat64
     except ImportError as error:
-        BatchPlan = NativeLayer = None
+        BatchPlan = NativeLayer = NativeStream = None
         _problem = f"the native core is not there ({error}); install throughtime where a C++ compiler is"
 
 ISA_VARIABLE: Final = "THROUGHTIME_ISA"
@@ -86,3 +89,14 @@ def layer(options: LayerOptions, index: int, dtype: str) -> "NativeLayer":
         options.num_directions,
         isa(),
     )
+
+
+def stream(layers: "Sequence[NativeLayer]", packed: Sequence[Any], batch: int) -> "NativeStream":
+    """A stack of layers of one direction, to be advanced step by step from a state of zeros.
+
+    Args:
+        packed: of each layer, its weights packed for forward; kept alive by the stream.
+    """
+    from throughtime.kernels._core import LayerFloat32, StreamFloat32, StreamFloat64
+
+    return (StreamFloat32 if isinstance(layers[0], LayerFloat32) else StreamFloat64)(layers, packed, batch)

@@ -16,7 +16,6 @@ _LATER: Final = (
     "peephole",
     "coupled_gates",
     "init",
-    "backend",
 )
 
 

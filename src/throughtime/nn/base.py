@@ -8,12 +8,15 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 from torch.nn import Parameter
-from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+from torch.nn.utils.rnn import PackedSequence
 
 from throughtime.nn import cudnn
-from throughtime.nn.lengths import Lengths, check_lengths
-from throughtime.nn.stack import LayerWeights, run_packed, run_stack, runs_packed
-from throughtime.nn.state import State, equal_sizes, read_state, reorder, write_state, zero_state
+from throughtime.nn.lengths import Lengths
+from throughtime.nn.packing import forget
+from throughtime.nn.plain import LayerWeights
+from throughtime.nn.stack import BACKENDS, Backend, run_packed, run_stack
+from throughtime.nn.state import State, equal_sizes, read_state, write_state
+from throughtime.nn.stream import Stream
 from throughtime.spec.cells import LayerOptions, parameter_shapes, suffix
 from throughtime.spec.errors import OptionError, ShapeError
 
@@ -26,7 +29,7 @@ class Recurrent(torch.nn.Module):
     Attributes:
         options: sizes and mathematics, as `throughtime.spec` knows them.
         mode: torch's name of the kind: "RNN_TANH", "RNN_RELU", …, "GRU", "LSTM".
-        input_size, num_layers, bias, batch_first, dropout, bidirectional: as given.
+        input_size, num_layers, bias, batch_first, dropout, bidirectional, backend: as given.
         hidden_size: one int, or a tuple with one size a layer where the sizes differ.
     """
 
@@ -37,8 +40,11 @@ class Recurrent(torch.nn.Module):
         dropout: float,
         device: torch.device | str | int | None,
         dtype: torch.dtype | None,
+        backend: Backend,
     ) -> None:
         super().__init__()
+        if backend not in BACKENDS:
+            raise OptionError(f"backend must be one of {', '.join(BACKENDS)}, but is {backend!r}")
         if not isinstance(batch_first, bool):
             raise OptionError(f"batch_first must be True or False, but is {batch_first!r}")
         if isinstance(dropout, bool) or not isinstance(dropout, (int, float)) or not 0 <= dropout <= 1:
@@ -53,9 +59,15 @@ class Recurrent(torch.nn.Module):
         self.num_layers = options.num_layers
         self.bias = options.bias
         self.batch_first = batch_first
+        self.backend: Backend = backend
         self.dropout = float(dropout)
         self.bidirectional = options.bidirectional
         self.mode = f"RNN_{options.nonlinearity.upper()}" if options.cell == "RNN" else options.cell
+        kinds = ("weight_ih", "weight_hh", "bias_ih", "bias_hh") if options.bias else ("weight_ih", "weight_hh")
+        self._names = [
+            [tuple(kind + suffix(layer, direction) for kind in kinds) for direction in range(options.num_directions)]
+            for layer in range(options.num_layers)
+        ]
         for name, shape in parameter_shapes(options).items():
             setattr(self, name, Parameter(torch.empty(shape, device=device, dtype=dtype)))
         self.flatten_parameters()
@@ -75,14 +87,27 @@ class Recurrent(torch.nn.Module):
 
     def _weights(self) -> list[LayerWeights]:
         # Read by name every time, so that replaced, parametrised, pruned or functionally swapped weights count.
-        kinds = ("weight_ih", "weight_hh", "bias_ih", "bias_hh") if self.bias else ("weight_ih", "weight_hh")
+        own = self._parameters
         return [
-            [
-                tuple(getattr(self, kind + suffix(layer, direction)) for kind in kinds)
-                for direction in range(self.options.num_directions)
-            ]
-            for layer in range(self.num_layers)
+            [tuple(own[name] if name in own else getattr(self, name) for name in names) for names in layer]  # type: ignore[misc]
+            for layer in self._names
         ]
+
+    def invalidate(self) -> None:
+        """Forgets the weights that the native core keeps packed.
+
+        Needed only after a write that torch does not count: through a parameter's `.data` or a NumPy view of it. Steps
+        of optimisers, `load_state_dict` and `copy_` are counted.
+        """
+        forget([weight for direction in self.all_weights for weight in direction])
+
+    def stream(self, batch: int = 1) -> Stream:
+        """An object whose `step(x_t)` advances `batch` sequences by one time step, from a state of zeros.
+
+        Raises:
+            OptionError: the layer is bidirectional, or backend "native" cannot run it.
+        """
+        return Stream(self.options, self._weights(), batch, self.backend)
 
     def flatten_parameters(self) -> None:
         """Lays the weights out for cuDNN; does nothing where it does not run. Never needs calling."""
@@ -111,6 +136,8 @@ class Recurrent(torch.nn.Module):
             parts.append("bidirectional=True")
         if not self.options.reset_after:
             parts.append("reset_after=False")
+        if self.backend != "auto":
+            parts.append(f"backend={self.backend!r}")
         return ", ".join(parts)
 
     def forward(
@@ -149,16 +176,14 @@ class Recurrent(torch.nn.Module):
         else:
             steps = input.transpose(0, 1) if self.batch_first else input
         self._check_input(steps)
-        seq_len, batch = steps.shape[:2]
-        states = self._start(steps, hx, batch, batched)
-        if lengths is None:
-            ragged = None
-        else:
-            given = torch.as_tensor(lengths)
+        states = self._start(steps, hx, steps.shape[1], batched)
+        if lengths is not None and not batched:
             # A single sequence may have its length given as a plain number.
-            given = given.reshape(1) if not batched and given.dim() == 0 else given
-            ragged = check_lengths(given, seq_len, batch, steps.device)
-        output, after = run_stack(self.options, self._weights(), steps, states, ragged, self.dropout, self.training)
+            given = torch.as_tensor(lengths)
+            lengths = given.reshape(1) if given.dim() == 0 else given
+        output, after = run_stack(
+            self.backend, self.options, self._weights(), steps, states, lengths, self.dropout, self.training
+        )
         if not batched:
             output = output.squeeze(1)
         elif self.batch_first:
@@ -168,24 +193,15 @@ class Recurrent(torch.nn.Module):
     def _forward_packed(self, packed: PackedSequence, hx: Any, lengths: Lengths | None) -> tuple[PackedSequence, Any]:
         if lengths is not None:
             raise OptionError("lengths must be None with a PackedSequence, which brings its own")
-        data, batch_sizes, order, back = packed
-        if data.dim() != 2:
-            raise ShapeError(f"data of a PackedSequence must have 2 axes, but has {data.dim()}: {tuple(data.shape)}")
-        seq_len, batch = len(batch_sizes), int(batch_sizes[0])
-        self._check_input(data)
-        states = self._start(data, hx, batch, True)
-        # In the order of the packed sequence, longest first: batch_sizes[t] sequences have a step t.
-        sizes = (batch_sizes.unsqueeze(1) > torch.arange(batch)).sum(0)
-        ragged = check_lengths(sizes, seq_len, batch, data.device)
-        weights = self._weights()
-        if runs_packed(self.options, ragged):
-            result, after = run_packed(self.options, weights, packed, states, self.dropout, self.training)
-            return result, write_state(self.options, after, True)
-        steps, _ = pad_packed_sequence(PackedSequence(data, batch_sizes))
-        states = reorder(states, order)
-        output, after = run_stack(self.options, weights, steps, states, ragged, self.dropout, self.training)
-        result = PackedSequence(pack_padded_sequence(output, sizes).data, batch_sizes, order, back)
-        return result, write_state(self.options, reorder(after, back), True)
+        if packed.data.dim() != 2:
+            shape = tuple(packed.data.shape)
+            raise ShapeError(f"data of a PackedSequence must have 2 axes, but has {len(shape)}: {shape}")
+        self._check_input(packed.data)
+        states = self._start(packed.data, hx, int(packed.batch_sizes[0]), True)
+        result, after = run_packed(
+            self.backend, self.options, self._weights(), packed, states, self.dropout, self.training
+        )
+        return result, write_state(self.options, after, True)
 
     def _check_input(self, x: Tensor) -> None:
         if x.shape[-1] != self.input_size:
@@ -196,8 +212,8 @@ class Recurrent(torch.nn.Module):
         if x.dtype != weight.dtype and not torch.is_autocast_enabled(x.device.type):
             raise OptionError(f"input must have the dtype of the layer, but {x.dtype} != {weight.dtype}")
 
-    def _start(self, x: Tensor, hx: Any, batch: int, batched: bool) -> list[State]:
+    def _start(self, x: Tensor, hx: Any, batch: int, batched: bool) -> list[State] | None:
         if hx is None:
-            return zero_state(self.options, batch, x)
+            return None
         dtype = None if torch.is_autocast_enabled(x.device.type) else x.dtype
         return read_state(self.options, hx, batch, batched, dtype)

@@ -84,7 +84,7 @@ def run_layers(
 
 
 def run_held_direction(
-    options: LayerOptions, weights: Weights, x: Tensor, state: State, ragged: Ragged, reverse: bool
+    options: LayerOptions, weights: Weights, x: Tensor, state: State, ragged: Ragged | None, reverse: bool
 ) -> tuple[Tensor, State]:
     """One direction of one layer over ragged sequences on the padded kernel, exact by the hold explained above.
 
@@ -96,6 +96,7 @@ def run_held_direction(
         The output (seq_len, batch, hidden_size), finite but meaningless in the padding, and the state at each
         sequence's last real step in the direction's own order.
     """
+    assert ragged is not None
     weight_ih, *others = weights
     column = _hold_column(options, weight_ih)
     if column is not None:

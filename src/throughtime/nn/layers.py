@@ -7,6 +7,7 @@ import torch
 
 from throughtime.nn.arguments import check_flag, read_input_size, read_sizes, refuse
 from throughtime.nn.base import Recurrent
+from throughtime.nn.stack import Backend
 from throughtime.spec.cells import LayerOptions, Nonlinearity, gate_rows, suffix
 from throughtime.spec.errors import OptionError
 
@@ -24,6 +25,8 @@ class RNN(Recurrent):
         dropout: share of each layer's outputs set to zero while training, but for the last layer.
         bidirectional: also runs each layer from the last step to the first; outputs are concatenated.
         device, dtype: of the parameters.
+        backend: "auto": the native core where it can run (CPU, float32 or float64), torch operations elsewhere: same
+            numbers. "torch": torch operations always. "native": the core, or an error that says why not.
 
     Raises:
         OptionError: a value that does not exist, or an option that this version does not have.
@@ -41,6 +44,8 @@ class RNN(Recurrent):
         bidirectional: bool = False,
         device: torch.device | str | int | None = None,
         dtype: torch.dtype | None = None,
+        *,
+        backend: Backend = "auto",
         **later: object,
     ) -> None:
         refuse("RNN", later)
@@ -52,7 +57,7 @@ class RNN(Recurrent):
             bidirectional=check_flag("bidirectional", bidirectional),
             nonlinearity=nonlinearity,
         )
-        super().__init__(options, batch_first, dropout, device, dtype)
+        super().__init__(options, batch_first, dropout, device, dtype, backend)
         self.nonlinearity = nonlinearity
 
 
@@ -60,9 +65,10 @@ class GRU(Recurrent):
     """Gated recurrent unit, gates r, z, n: h_t = (1 − z) ⊙ n + z ⊙ h_{t-1}. Drop-in for `torch.nn.GRU`.
 
     Args:
-        input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, device, dtype: as in `RNN`.
+        input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, device, dtype, backend: as in
+            `RNN`.
         reset_after: True: n = tanh(W_in x + b_in + r ⊙ (W_hn h + b_hn)), as torch, cuDNN and Keras have it. False:
-            n = tanh(W_in x + b_in + W_hn (r ⊙ h) + b_hn), as first published (Cho et al. 2014); runs step by step.
+            n = tanh(W_in x + b_in + W_hn (r ⊙ h) + b_hn), as first published (Cho et al. 2014).
 
     Raises:
         OptionError: a value that does not exist, or an option that this version does not have.
@@ -81,6 +87,7 @@ class GRU(Recurrent):
         dtype: torch.dtype | None = None,
         *,
         reset_after: bool = True,
+        backend: Backend = "auto",
         **later: object,
     ) -> None:
         refuse("GRU", later)
@@ -92,7 +99,7 @@ class GRU(Recurrent):
             bidirectional=check_flag("bidirectional", bidirectional),
             reset_after=check_flag("reset_after", reset_after),
         )
-        super().__init__(options, batch_first, dropout, device, dtype)
+        super().__init__(options, batch_first, dropout, device, dtype, backend)
         self.reset_after = reset_after
 
 
@@ -100,7 +107,8 @@ class LSTM(Recurrent):
     """Long short-term memory, gates i, f, g, o: c_t = f ⊙ c_{t-1} + i ⊙ g, h_t = o ⊙ tanh(c_t). Drop-in for torch's.
 
     Args:
-        input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, device, dtype: as in `RNN`.
+        input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, device, dtype, backend: as in
+            `RNN`.
         proj_size: stands where torch has it; only 0 is available in this version.
         forget_bias: what the forget gate's bias sums to at the start: its rows of bias_ih become this, its rows of
             bias_hh 0. None leaves torch's initial values. A value like 1 lets memory last from the first step of
@@ -126,6 +134,7 @@ class LSTM(Recurrent):
         dtype: torch.dtype | None = None,
         *,
         forget_bias: float | None = None,
+        backend: Backend = "auto",
         **later: object,
     ) -> None:
         refuse("LSTM", {"proj_size": proj_size, **later} if proj_size else later)
@@ -143,7 +152,7 @@ class LSTM(Recurrent):
                 raise OptionError(f"forget_bias needs bias=True, but forget_bias={forget_bias} came with bias=False")
         # Before the base class draws the parameters, because reset_parameters reads it.
         self.forget_bias = forget_bias
-        super().__init__(options, batch_first, dropout, device, dtype)
+        super().__init__(options, batch_first, dropout, device, dtype, backend)
 
     def reset_parameters(self) -> None:
         """torch's initial values, then the forget gate's bias if `forget_bias` is given."""

@@ -1,123 +1,119 @@
-"""A stack of layers: which way each runs, dropout between them, padding cleared before and after."""
+"""A stack of layers: the one place that picks how it is computed, natively or on torch operations."""
 
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Sequence
+from functools import lru_cache
 from itertools import chain
+from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
-from throughtime.nn import fused, loop
-from throughtime.nn.lengths import Ragged
-from throughtime.nn.loop import Weights
-from throughtime.nn.state import State, equal_sizes, join, reorder
+from throughtime import kernels
+from throughtime.nn import native, plain
+from throughtime.nn.lengths import Lengths, check_lengths
+from throughtime.nn.plain import LayerWeights
+from throughtime.nn.state import State, reorder, zero_state
 from throughtime.spec.cells import LayerOptions
+from throughtime.spec.errors import OptionError
 
-LayerWeights = Sequence[Weights]
-"""The parameters of one layer, one entry a direction."""
+Backend: TypeAlias = Literal["auto", "native", "torch"]
+BACKENDS: tuple[Backend, ...] = ("auto", "native", "torch")
 
 
 def run_stack(
+    backend: Backend,
     options: LayerOptions,
     weights: Sequence[LayerWeights],
     x: Tensor,
-    states: Sequence[State],
-    ragged: Ragged | None,
+    states: Sequence[State] | None,
+    lengths: Lengths | None,
     dropout: float,
     training: bool,
 ) -> tuple[Tensor, list[State]]:
-    """All layers over (seq_len, batch, input_size), from one state a layer to one state a layer.
+    """All layers over (seq_len, batch, input_size), from one state a layer (None: zeros) to one state a layer.
 
     What stands in the padding of the input is never looked at; the output is exactly 0 there.
+
+    Raises:
+        ShapeError: lengths do not fit.
+        OptionError: `backend` is "native", and the core cannot run this.
     """
-    if runs_packed(options, ragged):
-        assert ragged is not None
-        packed = pack_padded_sequence(x, ragged.lengths, enforce_sorted=False)
-        packed, after = run_packed(options, weights, packed, states, dropout, training)
-        output, _ = pad_packed_sequence(packed, total_length=ragged.seq_len)
-        return output, after
-    if fused.has_kernel(options) and ragged is None:
-        return _run_kernels(options, weights, x, None, states, dropout, training)
-
-    output = x if ragged is None else ragged.clear(x)
-    ends: list[State] = []
-    for layer, (layer_weights, state) in enumerate(zip(weights, states, strict=True)):
-        if layer and dropout:
-            output = functional.dropout(output, dropout, training)
-        output, end = _run_directions(options, layer_weights, output, state, ragged)
-        ends.append(end)
-    return output if ragged is None else ragged.clear(output), ends
-
-
-def runs_packed(options: LayerOptions, ragged: Ragged | None) -> bool:
-    """Whether these lengths go through packed sequences, so that one who has a packed sequence need not pad it."""
-    return ragged is not None and fused.has_kernel(options) and fused.prefers_packing(ragged)
+    seq_len, batch = x.shape[:2]
+    if _native(backend, x, weights):
+        # While compiling, values are unknown: the operator checks them when it runs.
+        checked = torch.as_tensor(lengths) if lengths is not None else None
+        if checked is not None and not torch.compiler.is_compiling():
+            ragged = check_lengths(checked, seq_len, batch, x.device)
+            checked = None if ragged is None else ragged.lengths
+        return _run_native(options, weights, x, states, checked, dropout, training)
+    ragged = None if lengths is None else check_lengths(lengths, seq_len, batch, x.device)
+    start = zero_state(options, batch, x) if states is None else states
+    by_steps = native.transformed()
+    return plain.run_stack(options, weights, x, start, ragged, dropout, training, by_steps=by_steps)
 
 
 def run_packed(
+    backend: Backend,
     options: LayerOptions,
     weights: Sequence[LayerWeights],
     packed: PackedSequence,
-    states: Sequence[State],
+    states: Sequence[State] | None,
     dropout: float,
     training: bool,
 ) -> tuple[PackedSequence, list[State]]:
     """`run_stack` over a packed sequence; states are in the order of the batch, not in that of the packed sequence."""
     data, batch_sizes, order, back = packed
-    data, after = _run_kernels(options, weights, data, batch_sizes, reorder(states, order), dropout, training)
-    return PackedSequence(data, batch_sizes, order, back), reorder(after, back)
+    seq_len, batch = len(batch_sizes), int(batch_sizes[0])
+    # In the order of the packed sequence, longest first: batch_sizes[t] sequences have a step t.
+    lengths = (batch_sizes.unsqueeze(1) > torch.arange(batch)).sum(0)
+    if not _native(backend, data, weights):
+        ragged = check_lengths(lengths, seq_len, batch, data.device)
+        if plain.runs_packed(options, ragged):
+            start = zero_state(options, batch, data) if states is None else states
+            return plain.run_packed(options, weights, packed, start, dropout, training)
+    steps, _ = pad_packed_sequence(PackedSequence(data, batch_sizes))
+    start_packed = None if states is None else reorder(states, order)
+    output, after = run_stack(backend, options, weights, steps, start_packed, lengths, dropout, training)
+    result = PackedSequence(pack_padded_sequence(output, lengths).data, batch_sizes, order, back)
+    return result, reorder(after, back)
 
 
-def _run_kernels(
+def _run_native(
     options: LayerOptions,
     weights: Sequence[LayerWeights],
     x: Tensor,
-    batch_sizes: Tensor | None,
-    states: Sequence[State],
+    states: Sequence[State] | None,
+    lengths: Tensor | None,
     dropout: float,
     training: bool,
 ) -> tuple[Tensor, list[State]]:
-    """The stack on torch's fused kernels, over padded sequences of equal lengths or the data of a packed one."""
     ends: list[State] = []
-    for layers in _groups(options):
-        if layers.start and dropout:
+    for layer, layer_weights in enumerate(weights):
+        if layer and dropout:
             x = functional.dropout(x, dropout, training)
-        flat = list(chain.from_iterable(chain.from_iterable(weights[layers])))
-        state = tuple(join(part) for part in zip(*states[layers], strict=True))
-        count = layers.stop - layers.start
-        x, after = fused.run_layers(options, flat, count, x, batch_sizes, state, dropout, training)
-        ends.extend(zip(*(torch.split(part, options.num_directions) for part in after), strict=True))
+        state = None if states is None else states[layer]
+        x, end = native.run_layer(options, layer, [*chain.from_iterable(layer_weights)], x, state, lengths)
+        ends.append(end)
     return x, ends
 
 
-def _groups(options: LayerOptions) -> Iterator[slice]:
-    """Layers that one call of a kernel can run."""
-    if equal_sizes(options):
-        # The whole stack: what torch.nn does, to the last bit and random number, and what cuDNN does best.
-        yield slice(0, options.num_layers)
-    else:
-        yield from (slice(layer, layer + 1) for layer in range(options.num_layers))
+def _native(backend: Backend, x: Tensor, weights: Sequence[LayerWeights]) -> bool:
+    if backend == "torch":
+        return False
+    flat = list(chain.from_iterable(chain.from_iterable(weights)))
+    reason = native.unfit(x, flat)
+    if reason is None:
+        return True
+    if backend == "native":
+        raise OptionError(f"backend='native' cannot run this: {reason}; use backend='auto'")
+    if not kernels.available() and x.device.type == "cpu":
+        _say_once(reason)
+    return False
 
 
-def _run_directions(
-    options: LayerOptions, weights: LayerWeights, x: Tensor, state: State, ragged: Ragged | None
-) -> tuple[Tensor, State]:
-    ends: list[State] = []
-    outputs: list[Tensor] = []
-    for direction, direction_weights in enumerate(weights):
-        start = tuple(part[direction : direction + 1] for part in state)
-        output, end = _run_direction(options, direction_weights, x, start, ragged, reverse=direction == 1)
-        outputs.append(output)
-        ends.append(end)
-    joined = outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=2)
-    return joined, tuple(join(part) for part in zip(*ends, strict=True))
-
-
-def _run_direction(
-    options: LayerOptions, weights: Weights, x: Tensor, state: State, ragged: Ragged | None, reverse: bool
-) -> tuple[Tensor, State]:
-    """One direction of one layer: the one place that picks how it is computed."""
-    if fused.has_kernel(options) and ragged is not None:
-        return fused.run_held_direction(options, weights, x, state, ragged, reverse)
-    return loop.run_direction(options, weights, x, state, ragged, reverse)
+@lru_cache(maxsize=1)
+def _say_once(reason: str) -> None:
+    warnings.warn(f"{reason}; until then layers run on torch operations, more slowly", stacklevel=2)

@@ -94,6 +94,7 @@ class Optimiser(Section):
     warmup: Share = 0.1
     schedule: Literal["constant", "linear", "cosine"] = "linear"
     clip_norm: Annotated[float, Field(gt=0.0)] | None = 1.0
+    betas: tuple[Share, Share] = (0.9, 0.999)
     averaging: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
 
 

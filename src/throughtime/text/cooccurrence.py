@@ -32,6 +32,7 @@ MOST_TOKENS: Final = 8_000_000
 """Training tokens that are counted; more would take memory and time, and better them little."""
 _OVERSAMPLING: Final = 10
 _ITERATIONS: Final = 3
+_WORDS_AT_ONCE: Final = 1000
 
 
 @dataclass(frozen=True)
@@ -59,53 +60,70 @@ def cooccurrence_vectors(corpus: Corpus, *, size: int, seed: int) -> Cooccurrenc
             f"encoder.embedding_init: cooccurrence needs a vocabulary larger than embedding_size + {_OVERSAMPLING}, "
             f"but the training texts give {words} tokens for size {size}; use embedding_init: random"
         )
-    company = _company(corpus, words)
-    found = np.zeros(len(corpus.vocabulary), dtype=np.bool_)
-    found[:words] = np.asarray(company.sum(axis=1)).ravel() > 0
+    table, found = _association(_stretches(corpus, words))
+    found = np.concatenate([found, np.zeros(len(corpus.vocabulary) - words, np.bool_)])
     matrix = np.zeros((len(corpus.vocabulary), size), dtype=np.float32)
-    matrix[:words] = _factor(_association(company), size, np.random.default_rng([seed, size]))
+    matrix[:words] = _factor(table, size, np.random.default_rng([seed, size]))
     matrix[~found] = 0.0  # what rounding left there
     spread = float(matrix[found].std()) if found.any() else 1.0
     return CooccurrenceVectors(matrix / max(spread, 1e-12), found)
 
 
-def _company(corpus: Corpus, words: int) -> sparse.csr_matrix:
-    """(words, words) symmetric counts of standing in one stretch of a text; unknown words keep no company."""
+def _stretches(corpus: Corpus, words: int) -> sparse.csr_matrix:
+    """(stretches, words): how often each known word stands in each stretch of a training text.
+
+    The rows come in order, so the table is laid out as it is read; 8-byte numbers a token would double the memory.
+    """
     rows = corpus.rows(TRAIN)
     lengths = corpus.lengths[rows].astype(np.int64)
     rows = rows[: int(np.searchsorted(np.cumsum(lengths), MOST_TOKENS)) + 1]
-    lengths = lengths[: len(rows)]
     ids = np.concatenate([corpus.tokens(int(row)) for row in rows])
     corpus.release(len(rows))
-    starts = np.cumsum(lengths) - lengths
-    place = np.arange(len(ids)) - np.repeat(starts, lengths)
-    stretches = -(-lengths // STRETCH)
-    stretch = np.repeat(np.cumsum(stretches) - stretches, lengths) + place // STRETCH
+    sizes = [np.diff([*range(0, n, STRETCH), n]) for n in lengths[: len(rows)].tolist() if n]
     known = (ids > UNKNOWN_ID) & (ids < words)
-    ones = np.ones(int(known.sum()), dtype=np.float32)
-    shape = (int(stretches.sum()), words)
-    counts = sparse.coo_matrix((ones, (stretch[known], ids[known])), shape=shape).tocsr()
-    company = (counts.T.tocsr() @ counts).tocsr()
+    ends = np.cumsum(known, dtype=np.int32)[np.cumsum(np.concatenate(sizes)) - 1]
+    ids = ids[known]
+    ends = np.concatenate([np.zeros(1, np.int32), ends])
+    counts = sparse.csr_matrix((np.ones(len(ids), np.float32), ids, ends), shape=(len(ends) - 1, words))
+    counts.sum_duplicates()
+    return counts
+
+
+def _company(stretches: sparse.csr_matrix, by_word: sparse.csr_matrix, words: slice) -> sparse.csr_matrix:
+    """Rows `words` of the (words, words) symmetric counts of standing in one stretch; `by_word` is its transpose."""
+    company = (by_word[words] @ stretches).tocsr()
     # No word is its own company where it stands once: n occurrences are n² − n pairs.
-    company.setdiag(company.diagonal() - np.asarray(counts.sum(axis=0)).ravel())
+    times = np.asarray(by_word[words].sum(axis=1)).ravel()
+    company.setdiag(company.diagonal(words.start) - times, k=words.start)
     company.eliminate_zeros()
     return company
 
 
-def _association(company: sparse.csr_matrix) -> sparse.csr_matrix:
-    """max(0, ln p(w, c) / (p(w) p_s(c))), with p_s(c) ∝ count(c)^SMOOTHING; in place of `company`."""
-    counts = np.asarray(company.sum(axis=1), dtype=np.float64).ravel()
+def _association(stretches: sparse.csr_matrix) -> tuple[sparse.csr_matrix, NDArray[np.bool_]]:
+    """The table (words, words), and which words have company.
+
+    A cell is max(0, ln p(w, c) / (p(w) p_s(c))), with p_s(c) ∝ count(c)^SMOOTHING. The counts of all pairs are some
+    hundred megabytes, and several tables of that size would be alive together: hence some words at a time.
+    """
+    by_word = stretches.T.tocsr()
+    of_stretch = np.asarray(stretches.sum(axis=1), dtype=np.float64).ravel()
+    counts = by_word @ of_stretch - np.asarray(stretches.sum(axis=0), dtype=np.float64).ravel()
     smoothed = counts**SMOOTHING
     smoothed /= max(float(smoothed.sum()), 1e-300)
     with np.errstate(divide="ignore"):  # words without company stand in no cell of the table
         of_word, of_context = np.log(counts).astype(np.float32), np.log(smoothed).astype(np.float32)
-    table = company
-    np.log(table.data, out=table.data)
-    table.data -= np.repeat(of_word, np.diff(table.indptr))
-    table.data -= of_context[table.indices]
-    np.maximum(table.data, 0.0, out=table.data)
-    table.eliminate_zeros()
-    return table
+    parts = []
+    for start in range(0, len(counts), _WORDS_AT_ONCE):
+        words = slice(start, start + _WORDS_AT_ONCE)
+        part = _company(stretches, by_word, words)
+        np.log(part.data, out=part.data)
+        part.data -= np.repeat(of_word[words], np.diff(part.indptr))
+        part.data -= of_context[part.indices]
+        np.maximum(part.data, 0.0, out=part.data)
+        part.eliminate_zeros()
+        part.prune()
+        parts.append(part)
+    return sparse.vstack(parts, format="csr"), counts > 0
 
 
 def _factor(table: sparse.csr_matrix, size: int, generator: np.random.Generator) -> NDArray[np.float32]:

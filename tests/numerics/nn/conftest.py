@@ -44,6 +44,12 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
+@pytest.fixture(params=["native", "torch"])
+def backend(request: pytest.FixtureRequest) -> str:
+    """Both ways of computing; asked for by name, so that a core that is missing is a failure and no silence."""
+    return str(request.param)
+
+
 @pytest.fixture
 def run() -> Run:
     """Runs `layer(input, hx, **more)`, then backward from a fixed random weighting of every value it returns.

@@ -30,7 +30,13 @@ CELLS: list[tuple[str, dict[str, Any]]] = [
 @pytest.mark.parametrize("hidden_size", [[3, 5], [4, 4]])
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize(
-    ("lengths", "packs"), [(None, False), ([1, 1, 1], False), ([2, 2, 2], False), ([2, 7, 1], False), ([2, 7, 1], True)]
+    ("lengths", "way"),
+    [
+        (lengths, way)
+        for lengths in (None, [1, 1, 1], [2, 2, 2], [2, 7, 1])
+        for way in ("native", "held", "packed")
+        if way != "packed" or lengths == [2, 7, 1]
+    ],
 )
 def test_values_and_all_gradients(
     cell: str,
@@ -38,11 +44,12 @@ def test_values_and_all_gradients(
     hidden_size: list[int],
     bidirectional: bool,
     lengths: list[int] | None,
-    packs: bool,
+    way: str,
     run: Callable[..., Any],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(fused, "prefers_packing", lambda ragged: packs)
+    monkeypatch.setattr(fused, "prefers_packing", lambda ragged: way == "packed")
+    options = {**options, "backend": "native" if way == "native" else "torch"}
     layer = getattr(throughtime.nn, cell)(3, hidden_size, bidirectional=bidirectional, dtype=torch.float64, **options)
     batch, directions = 3, 1 + bidirectional
     x = torch.randn(max(lengths or [7]), batch, 3, dtype=torch.float64)

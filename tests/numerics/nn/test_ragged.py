@@ -50,19 +50,13 @@ def _state(cell: str, num_layers: int, directions: int, dtype: torch.dtype = tor
     return (h_0, c_0) if cell == "LSTM" else h_0
 
 
-@pytest.fixture(params=["held", "packed"])
-def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Both ways of the fused kernels, whichever this machine prefers."""
+@pytest.fixture(params=["native", "held", "packed"])
+def options_of_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Options of a layer that computes natively, or in one of both ways of torch's fused kernels."""
     monkeypatch.setattr(fused, "prefers_packing", lambda ragged: request.param == "packed")
-    return str(request.param)
+    return {"backend": "native" if request.param == "native" else "torch"}
 
 
-@pytest.fixture
-def held(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fused, "prefers_packing", lambda ragged: False)
-
-
-@pytest.mark.usefixtures("way")
 @pytest.mark.parametrize(("cell", "options"), FUSED)
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("given_state", [False, True])
@@ -73,10 +67,12 @@ def test_equals_packed_sequences_of_torch(
     bidirectional: bool,
     given_state: bool,
     dtype: torch.dtype,
+    options_of_way: dict[str, Any],
     run: Callable[..., Any],
     close: Callable[..., None],
 ) -> None:
-    ours = getattr(throughtime.nn, cell)(5, 6, 2, bidirectional=bidirectional, dtype=dtype, **options)
+    shape: dict[str, Any] = {"bidirectional": bidirectional, "dtype": dtype}
+    ours = getattr(throughtime.nn, cell)(5, 6, 2, **shape, **options, **options_of_way)
     theirs = getattr(torch.nn, cell)(5, 6, 2, bidirectional=bidirectional, dtype=dtype, **options)
     theirs.load_state_dict(ours.state_dict())
     x = torch.randn(SEQ_LEN, len(LENGTHS), 5, dtype=dtype)
@@ -85,14 +81,18 @@ def test_equals_packed_sequences_of_torch(
     close(run(ours, x, hx, lengths=LENGTHS), expected)
 
 
-@pytest.mark.usefixtures("way")
 @pytest.mark.parametrize(("cell", "options"), FUSED + LOOPED)
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("hidden_size", [[6, 6], [3, 7]])
 def test_equals_each_sequence_alone(
-    cell: str, options: dict[str, Any], bidirectional: bool, hidden_size: list[int]
+    cell: str,
+    options: dict[str, Any],
+    bidirectional: bool,
+    hidden_size: list[int],
+    options_of_way: dict[str, Any],
 ) -> None:
-    layer = getattr(throughtime.nn, cell)(5, hidden_size, bidirectional=bidirectional, dtype=torch.float64, **options)
+    shape: dict[str, Any] = {"bidirectional": bidirectional, "dtype": torch.float64}
+    layer = getattr(throughtime.nn, cell)(5, hidden_size, **shape, **options, **options_of_way)
     x = torch.randn(SEQ_LEN, len(LENGTHS), 5, dtype=torch.float64)
     output, state = layer(x, lengths=LENGTHS)
 
@@ -107,13 +107,12 @@ def test_equals_each_sequence_alone(
         assert not output[length:, b].any()
 
 
-@pytest.mark.usefixtures("way")
 @pytest.mark.parametrize(("cell", "options"), FUSED + LOOPED)
 @pytest.mark.parametrize("filler", [float("nan"), float("inf"), 1e30])
 def test_what_stands_in_the_padding_is_inert(
-    cell: str, options: dict[str, Any], filler: float, run: Callable[..., Any]
+    cell: str, options: dict[str, Any], filler: float, options_of_way: dict[str, Any], run: Callable[..., Any]
 ) -> None:
-    layer = getattr(throughtime.nn, cell)(5, 6, 2, bidirectional=True, **options)
+    layer = getattr(throughtime.nn, cell)(5, 6, 2, bidirectional=True, **options, **options_of_way)
     x = torch.randn(SEQ_LEN, len(LENGTHS), 5)
     past = torch.arange(SEQ_LEN)[:, None] >= torch.tensor(LENGTHS)
     x[past] = 0.0
@@ -127,13 +126,13 @@ def test_what_stands_in_the_padding_is_inert(
     assert not dirty.values["output"][past].any()
 
 
-@pytest.mark.usefixtures("held")
 @pytest.mark.parametrize("cell", ["LSTM", "RNN"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
-def test_long_padding_changes_no_bit(cell: str, dtype: torch.dtype) -> None:
+def test_long_padding_changes_no_bit(cell: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
     """Held over hundreds of steps: were a gate 1 − ε, c_n would decay; were relu's h free, it would overflow."""
+    monkeypatch.setattr(fused, "prefers_packing", lambda ragged: False)
     options = {"nonlinearity": "relu"} if cell == "RNN" else {}
-    layer = getattr(throughtime.nn, cell)(5, 6, dtype=dtype, **options)
+    layer = getattr(throughtime.nn, cell)(5, 6, dtype=dtype, backend="torch", **options)
     with torch.no_grad():
         layer.weight_hh_l0.mul_(3.0)
     short = torch.randn(3, 2, 5, dtype=dtype)

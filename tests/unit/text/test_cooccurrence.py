@@ -53,21 +53,22 @@ def test_words_of_the_same_company_are_alike(texts: list[str]) -> None:
 
 
 def test_they_factorise_the_association_as_well_as_an_exact_decomposition(texts: list[str]) -> None:
-    from throughtime.text.cooccurrence import _association, _company, _factor
+    from throughtime.text.cooccurrence import _association, _factor, _stretches
 
     corpus = corpus_of(texts)
-    table = _association(_company(corpus, len(corpus.vocabulary)))
+    table = _association(_stretches(corpus, len(corpus.vocabulary)))[0]
     left = _factor(table, 8, np.random.default_rng(0))
     exact = np.linalg.svd(table.toarray().astype(np.float64), compute_uv=False)
     np.testing.assert_allclose(np.linalg.norm(left, axis=0) ** 2, exact[:8], rtol=0.02)
 
 
 def test_company_is_the_pairs_of_one_stretch() -> None:
-    from throughtime.text.cooccurrence import STRETCH, _company
+    from throughtime.text.cooccurrence import STRETCH, _company, _stretches
 
     late = " ".join(["f"] * STRETCH)
     corpus = corpus_of([f"a b a c {late}", "a z"])
-    table = _company(corpus, len(corpus.vocabulary)).toarray()
+    stretches = _stretches(corpus, len(corpus.vocabulary))
+    table = _company(stretches, stretches.T.tocsr(), slice(0, None)).toarray()
     place = corpus.vocabulary.index
     assert table[place("a"), place("b")] == 2.0
     assert table[place("a"), place("a")] == 2.0
@@ -79,18 +80,19 @@ def test_company_is_the_pairs_of_one_stretch() -> None:
 
 
 def test_association_is_its_definition() -> None:
-    from throughtime.text.cooccurrence import SMOOTHING, _association, _company
+    from throughtime.text.cooccurrence import SMOOTHING, _association, _company, _stretches
 
     corpus = corpus_of(["a b a c d", "a z b", "c d c"])
     words = len(corpus.vocabulary)
-    counts = _company(corpus, words).toarray().astype(np.float64)
+    stretches = _stretches(corpus, words)
+    counts = _company(stretches, stretches.T.tocsr(), slice(0, None)).toarray().astype(np.float64)
     of_word = counts.sum(axis=1) / counts.sum()
     of_context = counts.sum(axis=0) ** SMOOTHING / (counts.sum(axis=0) ** SMOOTHING).sum()
     expected = np.zeros_like(counts)
     for word, context in np.argwhere(counts > 0):
         together = counts[word, context] / counts.sum()
         expected[word, context] = max(0.0, np.log(together / (of_word[word] * of_context[context])))
-    got = _association(_company(corpus, words)).toarray()
+    got = _association(_stretches(corpus, words))[0].toarray()
     np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6)
 
 

@@ -93,7 +93,7 @@ class TextTraining(lightning.LightningModule):
             {"params": [p for p in rest if p.dim() == 1], "weight_decay": 0.0},
         ]
         cls = torch.optim.AdamW if optimiser.name == "adamw" else torch.optim.Adam
-        return cls(groups, lr=optimiser.learning_rate, fused=True)
+        return cls(groups, lr=optimiser.learning_rate, betas=optimiser.betas, fused=True)
 
     def train_dataloader(self) -> BatchLoader:
         return self.loaders.loader(self.trainer.current_epoch)

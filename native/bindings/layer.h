@@ -1,0 +1,317 @@
+// Classes behind the Python module: the order of work of a batch, and one layer's kernels with their arguments checked.
+#pragma once
+
+#include "arrays.h"
+
+#include <algorithm>
+#include <numeric>
+#include <vector>
+
+namespace throughtime {
+
+using std::optional;
+using std::vector;
+
+// The order of work of one batch; see Plan in layer.h.
+class BatchPlan {
+public:
+    BatchPlan(i64 seq_len, i64 batch, const optional<vector<i64>>& lengths) {
+        if (seq_len < 1) throw ShapeProblem("seq_len must be at least 1, but is " + std::to_string(seq_len));
+        if (batch < 1) throw ShapeProblem("batch must be at least 1, but is " + std::to_string(batch));
+        if (lengths && static_cast<i64>(lengths->size()) != batch) {
+            throw ShapeProblem("lengths must hold one length for each of the " + std::to_string(batch) +
+                               " sequences, but holds " + std::to_string(lengths->size()));
+        }
+        order_.resize(static_cast<std::size_t>(batch));
+        std::iota(order_.begin(), order_.end(), 0);
+        length_.assign(static_cast<std::size_t>(batch), seq_len);
+        if (lengths) {
+            for (i64 length : *lengths) {
+                if (length >= 1 && length <= seq_len) continue;
+                throw ShapeProblem("lengths must be in 1.." + std::to_string(seq_len) + ", but one is " +
+                                   std::to_string(length));
+            }
+            std::stable_sort(order_.begin(), order_.end(), [&](i64 a, i64 b) {
+                return (*lengths)[static_cast<std::size_t>(a)] > (*lengths)[static_cast<std::size_t>(b)];
+            });
+            for (std::size_t k = 0; k < order_.size(); ++k) length_[k] = (*lengths)[static_cast<std::size_t>(order_[k])];
+        }
+        i64 alive = batch, tokens = 0;
+        for (i64 t = 0; t < seq_len; ++t) {
+            while (alive > 0 && length_[static_cast<std::size_t>(alive - 1)] <= t) --alive;
+            active_.push_back(alive);
+            offset_.push_back(tokens);
+            tokens += alive;
+        }
+        offset_.push_back(tokens);
+    }
+
+    Plan plan() const {
+        return {static_cast<i64>(active_.size()), static_cast<i64>(order_.size()), length_.data(), order_.data(),
+                active_.data(), offset_.data()};
+    }
+    i64 tokens() const { return offset_.back(); }
+
+private:
+    vector<i64> order_, length_, active_, offset_;
+};
+
+// The set of this name, or the machine's best.
+const InstructionSet& choose(const optional<std::string>& name);
+
+template <class T>
+Sequences<T> sequences(T* data, i64 step, i64 row) {
+    return {data, step, row};
+}
+
+// One layer's mathematics on one instruction set, for one element type.
+template <class T>
+class Layer {
+public:
+    Layer(int cell, int nonlinearity, bool reset_after, i64 input_size, i64 hidden_size, int directions,
+          const optional<std::string>& isa)
+        : directions_(directions) {
+        if (cell < 0 || cell > 2) throw OptionProblem("cell must be 0, 1 or 2, but is " + std::to_string(cell));
+        if (nonlinearity < 0 || nonlinearity > 3) {
+            throw OptionProblem("nonlinearity must be in 0..3, but is " + std::to_string(nonlinearity));
+        }
+        if (input_size < 1 || hidden_size < 1) {
+            throw OptionProblem("input_size and hidden_size must be at least 1, but are " + std::to_string(input_size) +
+                                " and " + std::to_string(hidden_size));
+        }
+        if (directions != 1 && directions != 2) {
+            throw OptionProblem("directions must be 1 or 2, but is " + std::to_string(directions));
+        }
+        options_ = {static_cast<Cell>(cell), static_cast<Nonlinearity>(nonlinearity), reset_after, input_size, hidden_size};
+        const InstructionSet& set = choose(isa);
+        if constexpr (std::is_same_v<T, float>) kernels_ = set.float32;
+        else kernels_ = set.float64;
+        isa_ = set.name;
+        sizes_ = kernels_->sizes(options_);
+    }
+
+    const std::string& isa() const { return isa_; }
+    const Options& options() const { return options_; }
+    const Kernels<T>& kernels() const { return *kernels_; }
+    int directions() const { return directions_; }
+    const Sizes& sizes() const { return sizes_; }
+
+    void pack(const Input& weight_ih, const Input& weight_hh, const optional<Input>& bias_ih, const optional<Input>& bias_hh,
+              bool backward, const Output& packed) const {
+        const i64 G = gates(), H = options_.hidden_size;
+        const Weights<T> weights{
+            checked<T>("weight_ih", "(gates * hidden_size, input_size)", weight_ih, {G * H, options_.input_size}, true),
+            checked<T>("weight_hh", "(gates * hidden_size, hidden_size)", weight_hh, {G * H, H}, true),
+            bias_ih ? checked<T>("bias_ih", "(gates * hidden_size)", *bias_ih, {G * H}) : nullptr,
+            bias_hh ? checked<T>("bias_hh", "(gates * hidden_size)", *bias_hh, {G * H}) : nullptr,
+        };
+        if (bias_ih.has_value() != bias_hh.has_value()) throw OptionProblem("bias_ih and bias_hh must be given together");
+        T* const to = checked<T>("packed", "(size of the packed weights)", packed, {packed_size(backward)});
+        nb::gil_scoped_release release;
+        kernels_->pack(options_, weights, backward, to);
+    }
+
+    void forward(const BatchPlan& plan, const optional<Input>& x, const vector<Input>& packed, const optional<Input>& h_0,
+                 const optional<Input>& c_0, const Output& y, const Output& h_n, const optional<Output>& c_n,
+                 const vector<Output>& saved, const vector<Input>& projected, const optional<Input>& ids, int threads) const {
+        ForwardLayer<T> layer{};
+        layer.options = options_;
+        layer.plan = plan.plan();
+        layer.directions = directions_;
+        layer.threads = check_threads(threads);
+        count("packed", packed.size(), directions_);
+        if (!saved.empty()) count("saved", saved.size(), directions_);
+        const bool by_ids = !projected.empty();
+        if (by_ids != ids.has_value() || by_ids == x.has_value()) {
+            throw OptionProblem("forward takes either x, or projected and ids");
+        }
+        if (by_ids) count("projected", projected.size(), directions_);
+        const i64 T_ = layer.plan.steps, B = layer.plan.batch, H = options_.hidden_size;
+        if (x) {
+            const T* data = checked<T>("input", "(seq_len, batch, input_size)", *x, {T_, B, options_.input_size});
+            layer.x = sequences(data, x->stride(0), x->stride(1));
+        }
+        const std::int32_t* id = nullptr;
+        if (ids) id = checked_ids(*ids, plan.tokens(), projected);
+        T* const to_y = checked<T>("output", "(seq_len, batch, directions * hidden_size)", y, {T_, B, directions_ * H});
+        const Rows<const T> from_h = states("h_0", h_0, B), from_c = states("c_0", c_0, B);
+        const Rows<T> to_h = states("h_n", optional<Output>(h_n), B), to_c = states("c_n", c_n, B);
+        if (options_.cell == Cell::lstm && !c_n) throw OptionProblem("c_n must be given for an LSTM");
+        for (int d = 0; d < directions_; ++d) {
+            ForwardDirection<T>& direction = layer.direction[d];
+            const auto i = static_cast<std::size_t>(d);
+            direction.reverse = d == 1;
+            direction.packed = checked<T>("packed", "(size of the packed weights)", packed[i], {sizes_.packed_forward});
+            direction.projected = by_ids ? static_cast<const T*>(projected[i].data()) : nullptr;
+            direction.ids = id;
+            direction.h_0 = at(from_h, d, B);
+            direction.c_0 = at(from_c, d, B);
+            direction.y = sequences(to_y + d * H, y.stride(0), y.stride(1));
+            direction.h_n = at(to_h, d, B);
+            direction.c_n = at(to_c, d, B);
+            direction.saved = saved.empty() || sizes_.saved_width == 0
+                                  ? nullptr
+                                  : checked<T>("saved", "(tokens, saved_width)", saved[i], {plan.tokens(), sizes_.saved_width}, true);
+        }
+        nb::gil_scoped_release release;
+        kernels_->forward(layer);
+    }
+
+    void backward(const BatchPlan& plan, const optional<Input>& x, const vector<Input>& packed, const optional<Input>& h_0,
+                  const optional<Input>& c_0, const Input& y, const vector<Input>& saved, const Input& d_y,
+                  const optional<Input>& d_h_n, const optional<Input>& d_c_n, const vector<Output>& d_gates,
+                  const optional<Output>& d_x, const optional<Output>& d_h_0, const optional<Output>& d_c_0,
+                  const vector<vector<optional<Output>>>& d_weights, int threads) const {
+        BackwardLayer<T> layer{};
+        layer.options = options_;
+        layer.plan = plan.plan();
+        layer.directions = directions_;
+        layer.threads = check_threads(threads);
+        count("packed", packed.size(), directions_);
+        count("saved", saved.size(), sizes_.saved_width == 0 ? 0 : directions_);
+        count("d_gates", d_gates.size(), directions_);
+        count("d_weights", d_weights.size(), directions_);
+        const i64 T_ = layer.plan.steps, B = layer.plan.batch, H = options_.hidden_size, I = options_.input_size;
+        const i64 G = gates();
+        if (x) {
+            layer.x = sequences(checked<T>("input", "(seq_len, batch, input_size)", *x, {T_, B, I}), x->stride(0), x->stride(1));
+        }
+        if (d_x) {
+            T* const data = checked<T>("d_input", "(seq_len, batch, input_size)", *d_x, {T_, B, I});
+            layer.d_x = sequences(data, d_x->stride(0), d_x->stride(1));
+        }
+        const T* const at_y = checked<T>("output", "(seq_len, batch, directions * hidden_size)", y, {T_, B, directions_ * H});
+        const T* const at_d_y = checked<T>("d_output", "(seq_len, batch, directions * hidden_size)", d_y, {T_, B, directions_ * H});
+        const Rows<const T> from_h = states("h_0", h_0, B), from_c = states("c_0", c_0, B);
+        const Rows<const T> up_h = states("d_h_n", d_h_n, B), up_c = states("d_c_n", d_c_n, B);
+        const Rows<T> to_h = states("d_h_0", d_h_0, B), to_c = states("d_c_0", d_c_0, B);
+        for (int d = 0; d < directions_; ++d) {
+            BackwardDirection<T>& direction = layer.direction[d];
+            const auto i = static_cast<std::size_t>(d);
+            direction.reverse = d == 1;
+            direction.packed = checked<T>("packed", "(size of the packed weights)", packed[i], {sizes_.packed_backward});
+            direction.h_0 = at(from_h, d, B);
+            direction.c_0 = at(from_c, d, B);
+            direction.y = sequences(at_y + d * H, y.stride(0), y.stride(1));
+            direction.d_y = sequences(at_d_y + d * H, d_y.stride(0), d_y.stride(1));
+            direction.d_h_n = at(up_h, d, B);
+            direction.d_c_n = at(up_c, d, B);
+            direction.saved = sizes_.saved_width == 0
+                                  ? nullptr
+                                  : checked<T>("saved", "(tokens, saved_width)", saved[i], {plan.tokens(), sizes_.saved_width}, true);
+            direction.d_gates =
+                checked<T>("d_gates", "(tokens, gates_width)", d_gates[i], {plan.tokens(), sizes_.gates_width}, true);
+            const vector<optional<Output>>& d_w = d_weights[i];
+            count("d_weights of a direction", d_w.size(), 4);
+            if (d_w[0]) direction.d_weight_ih = checked<T>("d_weight_ih", "(gates * hidden_size, input_size)", *d_w[0], {G * H, I}, true);
+            if (d_w[1]) direction.d_weight_hh = checked<T>("d_weight_hh", "(gates * hidden_size, hidden_size)", *d_w[1], {G * H, H}, true);
+            if (d_w[2]) direction.d_bias_ih = checked<T>("d_bias_ih", "(gates * hidden_size)", *d_w[2], {G * H});
+            if (d_w[3]) direction.d_bias_hh = checked<T>("d_bias_hh", "(gates * hidden_size)", *d_w[3], {G * H});
+            direction.d_h_0 = at(to_h, d, B);
+            direction.d_c_0 = at(to_c, d, B);
+            if (direction.d_weight_ih != nullptr && !x) throw OptionProblem("d_weight_ih needs input");
+        }
+        nb::gil_scoped_release release;
+        kernels_->backward(layer);
+    }
+
+    void project(const Input& packed, const Input& x, const Output& out, int threads) const {
+        const i64 rows = check_rows(x);
+        const T* const weights = checked<T>("packed", "(size of the packed weights)", packed, {sizes_.packed_forward});
+        const T* const from = checked<T>("x", "(rows, input_size)", x, {rows, options_.input_size});
+        T* const to = checked<T>("projected", "(rows, input_width)", out, {rows, sizes_.input_width}, true);
+        nb::gil_scoped_release release;
+        kernels_->project(options_, weights, from, x.stride(0), rows, to, check_threads(threads));
+    }
+
+    void project_backward(const Input& packed, const Input& x, const Input& d_projected, const optional<Output>& d_x,
+                          const optional<Output>& d_weight_ih, int threads) const {
+        const i64 rows = check_rows(x), I = options_.input_size;
+        const T* const weights = checked<T>("packed", "(size of the packed weights)", packed, {sizes_.packed_backward});
+        const T* const from = checked<T>("x", "(rows, input_size)", x, {rows, I});
+        const T* const d = checked<T>("d_projected", "(rows, input_width)", d_projected, {rows, sizes_.input_width}, true);
+        T* const to_x = d_x ? checked<T>("d_x", "(rows, input_size)", *d_x, {rows, I}, true) : nullptr;
+        T* const to_w = d_weight_ih ? checked<T>("d_weight_ih", "(gates * hidden_size, input_size)", *d_weight_ih,
+                                                 {gates() * options_.hidden_size, I}, true)
+                                    : nullptr;
+        nb::gil_scoped_release release;
+        kernels_->project_backward(options_, weights, from, x.stride(0), rows, d, to_x, to_w, check_threads(threads));
+    }
+
+    // d_projected (rows, input_width) from d_gates (tokens, gates_width) and the row of each token.
+    void scatter(const BatchPlan& plan, const Input& d_gates, const Input& ids, const Output& d_projected, int threads) const {
+        const i64 rows = d_projected.ndim() == 2 ? static_cast<i64>(d_projected.shape(0)) : 0;
+        T* const to = checked<T>("d_projected", "(rows, input_width)", d_projected, {rows, sizes_.input_width}, true);
+        const T* const from = checked<T>("d_gates", "(tokens, gates_width)", d_gates, {plan.tokens(), sizes_.gates_width}, true);
+        const std::int32_t* const id = checked<std::int32_t>("ids", "(tokens)", ids, {plan.tokens()});
+        check_range(id, plan.tokens(), rows);
+        nb::gil_scoped_release release;
+        kernels_->scatter(from, sizes_.gates_width, id, plan.tokens(), sizes_.input_width, rows, to, check_threads(threads));
+    }
+
+    void activation(int function, const Input& in, const Output& out) const {
+        const i64 n = in.ndim() == 1 ? static_cast<i64>(in.shape(0)) : 0;
+        const T* const from = checked<T>("x", "(n)", in, {n});
+        T* const to = checked<T>("out", "(n)", out, {n});
+        if (function < 0 || function > 2) throw OptionProblem("function must be 0, 1 or 2");
+        kernels_->activation(function, from, to, n);
+    }
+
+private:
+    i64 gates() const { return options_.cell == Cell::lstm ? 4 : options_.cell == Cell::gru ? 3 : 1; }
+    i64 packed_size(bool backward) const { return backward ? sizes_.packed_backward : sizes_.packed_forward; }
+
+    static int check_threads(int threads) {
+        if (threads < 1) throw OptionProblem("threads must be at least 1, but is " + std::to_string(threads));
+        return threads;
+    }
+
+    static void count(const char* name, std::size_t found, int wanted) {
+        if (static_cast<int>(found) == wanted) return;
+        throw ShapeProblem(std::string(name) + " must hold " + std::to_string(wanted) + " entries, but holds " + std::to_string(found));
+    }
+
+    static i64 check_rows(const Input& x) {
+        if (x.ndim() != 2 || x.shape(0) == 0) throw ShapeProblem("x must have 2 axes, (rows, input_size), and a row");
+        return static_cast<i64>(x.shape(0));
+    }
+
+    static void check_range(const std::int32_t* ids, i64 count, i64 rows) {
+        for (i64 i = 0; i < count; ++i) {
+            if (ids[i] >= 0 && ids[i] < rows) continue;
+            throw ShapeProblem("ids must be in 0.." + std::to_string(rows - 1) + ", but one is " + std::to_string(ids[i]));
+        }
+    }
+
+    const std::int32_t* checked_ids(const Input& ids, i64 tokens, const vector<Input>& projected) const {
+        const std::int32_t* const id = checked<std::int32_t>("ids", "(tokens)", ids, {tokens});
+        for (const Input& p : projected) {
+            const i64 rows = p.ndim() == 2 ? static_cast<i64>(p.shape(0)) : 0;
+            checked<T>("projected", "(rows, input_width)", p, {rows, sizes_.input_width}, true);
+            check_range(id, tokens, rows);
+        }
+        return id;
+    }
+
+    // (directions, batch, hidden_size): a whole array, or none.
+    template <class Array>
+    auto states(const char* name, const optional<Array>& array, i64 batch) const {
+        using Element = std::conditional_t<std::is_same_v<Array, Input>, const T, T>;
+        if (!array) return Rows<Element>{nullptr, 0};
+        const i64 H = options_.hidden_size;
+        return Rows<Element>{checked<T>(name, "(directions, batch, hidden_size)", *array, {directions_, batch, H}, true), H};
+    }
+
+    template <class E>
+    Rows<E> at(const Rows<E>& rows, int d, i64 batch) const {
+        return {rows.data == nullptr ? nullptr : rows.data + d * batch * options_.hidden_size, rows.row};
+    }
+
+    Options options_{};
+    int directions_;
+    const Kernels<T>* kernels_;
+    std::string isa_;
+    Sizes sizes_{};
+};
+
+}  // namespace throughtime

@@ -1,0 +1,177 @@
+"""One layer on the native core: torch tensors in, new tensors out. Autograd is added in `native` and `operators`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final
+
+import torch
+from torch import Tensor
+
+from throughtime import kernels
+from throughtime.kernels import BatchPlan, NativeLayer
+from throughtime.nn.packing import packed
+from throughtime.spec.cells import LayerOptions
+from throughtime.spec.errors import ShapeError
+
+DTYPES: Final = {torch.float32: "float32", torch.float64: "float64"}
+
+# Straight to a capsule: a tenth of the time of Tensor.__dlpack__, which counts where a whole step takes microseconds.
+_array: Any = torch._C._to_dlpack
+
+
+@dataclass(frozen=True)
+class LayerCall:
+    """One layer of a stack, for one dtype.
+
+    options: of this layer alone.
+    """
+
+    options: LayerOptions
+    kernels: NativeLayer
+
+    @property
+    def has_cell_state(self) -> bool:
+        return self.options.cell == "LSTM"
+
+
+@lru_cache(maxsize=256)
+def layer_call(options: LayerOptions, dtype: torch.dtype) -> LayerCall:
+    """The call of a layer with these options (one size in hidden_size)."""
+    return LayerCall(options, kernels.layer(options, 0, DTYPES[dtype]))
+
+
+def plan_of(seq_len: int, batch: int, lengths: Tensor | None) -> BatchPlan:
+    """The order of work.
+
+    Raises:
+        ShapeError: lengths are not (batch,) integers in 1..seq_len.
+    """
+    if lengths is None:
+        return _whole_plan(seq_len, batch)
+    if lengths.dim() != 1 or lengths.dtype.is_floating_point or lengths.dtype == torch.bool:
+        raise ShapeError(
+            f"lengths must be (batch,) integers, but its shape is {tuple(lengths.shape)} and its dtype {lengths.dtype}"
+        )
+    return BatchPlan(seq_len, batch, lengths.tolist())
+
+
+@lru_cache(maxsize=32)
+def _whole_plan(seq_len: int, batch: int) -> BatchPlan:
+    return BatchPlan(seq_len, batch, None)
+
+
+def new_results(call: LayerCall, x: Tensor, save: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Uninitialised output, h_n, c_n (empty but for an LSTM) and what backward needs (empty without `save`)."""
+    seq_len, batch = x.shape[:2]
+    directions, size = call.options.num_directions, call.options.hidden_size[0]
+    y = x.new_empty(seq_len, batch, directions * size)
+    h_n = x.new_empty(directions, batch, size)
+    c_n = x.new_empty((directions, batch, size) if call.has_cell_state else 0)
+    # As if all sequences were whole: how many tokens there are stands in `lengths`, which shapes must not depend on.
+    # What is not written to costs no memory.
+    width = call.kernels.saved_width
+    saved = x.new_empty((directions, seq_len * batch, width) if save and width else 0)
+    return y, h_n, c_n, saved
+
+
+def forward(
+    call: LayerCall,
+    plan: BatchPlan,
+    x: Tensor,
+    h_0: Tensor | None,
+    c_0: Tensor | None,
+    weights: Sequence[Tensor],
+    save: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """What `new_results` names, computed.
+
+    Args:
+        x: (seq_len, batch, input_size). h_0, c_0: (num_directions, batch, hidden_size), or None for zeros.
+        weights: of all directions, in torch's order.
+    """
+    y, h_n, c_n, saved = results = new_results(call, x, save)
+    call.kernels.forward(
+        plan,
+        _array(_features_contiguous(x)),
+        [_array(packed(call.kernels, part, backward=False)) for part in _by_direction(call, weights)],
+        _state(h_0),
+        _state(c_0),
+        _array(y),
+        _array(h_n),
+        _array(c_n) if call.has_cell_state else None,
+        _tokens(saved, plan),
+        (),
+        None,
+        kernels.threads(),
+    )
+    return results
+
+
+def new_gradients(
+    x: Tensor, h_0: Tensor | None, c_0: Tensor | None, weights: Sequence[Tensor], wanted: Sequence[bool]
+) -> list[Tensor]:
+    """Uninitialised gradients of x, h_0, c_0 and each weight; empty where not `wanted`."""
+    return [
+        tensor.new_empty(tensor.shape) if want and tensor is not None else x.new_empty(0)
+        for tensor, want in zip((x, h_0, c_0, *weights), wanted, strict=True)
+    ]
+
+
+def backward(
+    call: LayerCall,
+    plan: BatchPlan,
+    x: Tensor,
+    h_0: Tensor | None,
+    c_0: Tensor | None,
+    weights: Sequence[Tensor],
+    y: Tensor,
+    saved: Tensor,
+    d_y: Tensor | None,
+    d_h_n: Tensor | None,
+    d_c_n: Tensor | None,
+    wanted: Sequence[bool],
+) -> list[Tensor]:
+    """What `new_gradients` names, computed from upstream gradients (None: zeros)."""
+    results = new_gradients(x, h_0, c_0, weights, wanted)
+    d_x, d_h_0, d_c_0, *d_weights = (
+        _array(result) if want else None for result, want in zip(results, wanted, strict=True)
+    )
+    count = len(weights) // call.options.num_directions
+    width = call.kernels.gates_width
+    call.kernels.backward(
+        plan,
+        _array(_features_contiguous(x)),
+        [_array(packed(call.kernels, part, backward=True)) for part in _by_direction(call, weights)],
+        _state(h_0),
+        _state(c_0),
+        _array(y),
+        _tokens(saved, plan),
+        _array(_features_contiguous(torch.zeros_like(y) if d_y is None else d_y)),
+        _state(d_h_n),
+        _state(d_c_n) if call.has_cell_state else None,
+        [_array(x.new_empty(plan.tokens, width)) for _ in range(call.options.num_directions)],
+        d_x,
+        d_h_0,
+        d_c_0,
+        [[*d_weights[d : d + count], None, None][:4] for d in range(0, len(weights), count)],
+        kernels.threads(),
+    )
+    return results
+
+
+def _by_direction(call: LayerCall, weights: Sequence[Tensor]) -> list[Sequence[Tensor]]:
+    count = len(weights) // call.options.num_directions
+    return [weights[d : d + count] for d in range(0, len(weights), count)]
+
+
+def _tokens(saved: Tensor, plan: BatchPlan) -> list[Any]:
+    return [_array(part[: plan.tokens]) for part in saved] if saved.dim() == 3 else []
+
+
+def _state(tensor: Tensor | None) -> Any:
+    return None if tensor is None else _array(tensor.contiguous())
+
+
+def _features_contiguous(tensor: Tensor) -> Tensor:
+    return tensor if tensor.stride(-1) == 1 or tensor.shape[-1] == 1 else tensor.contiguous()

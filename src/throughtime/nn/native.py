@@ -1,0 +1,152 @@
+"""One layer on the native core, with autograd; and for which input that cannot be done."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd import forward_ad
+
+from throughtime import kernels
+from throughtime.kernels import BatchPlan
+from throughtime.nn import calls, operators, plain
+from throughtime.nn.calls import LayerCall
+from throughtime.nn.lengths import check_lengths
+from throughtime.nn.state import State, zero_state
+from throughtime.spec.cells import LayerOptions
+
+
+def unfit(x: Tensor, weights: Sequence[Tensor]) -> str | None:
+    """Why the native core cannot run this input; None if it can."""
+    if not kernels.available():
+        return kernels.why_not()
+    dtype = x.dtype
+    if dtype not in calls.DTYPES:
+        return f"it computes in float32 and float64, but the dtype is {dtype}"
+    if not x.is_cpu or not all(weight.is_cpu for weight in weights):
+        return f"it runs on the CPU, but the input is on {x.device} and the weights on {weights[0].device}"
+    if not all(weight.dtype == dtype for weight in weights) or torch.is_autocast_enabled("cpu"):
+        return "it does not run under autocast, nor with weights of another dtype"
+    if x.numel() == 0:
+        return "it needs at least one sequence"
+    if transformed():
+        return "it has no forward-mode derivatives, and does not run in torch.func's transformations or torch.jit.trace"
+    return None
+
+
+def transformed() -> bool:
+    """Whether operations are being differentiated forwards, mapped or traced, which only torch's own support."""
+    if torch.compiler.is_compiling():
+        return False
+    return (
+        forward_ad._current_level >= 0
+        or torch._C._functorch.peek_interpreter_stack() is not None
+        or torch._C._get_tracing_state() is not None
+    )
+
+
+def run_layer(
+    options: LayerOptions,
+    index: int,
+    weights: Sequence[Tensor],
+    x: Tensor,
+    state: State | None,
+    lengths: Tensor | None,
+) -> tuple[Tensor, State]:
+    """Layer `index` of a stack over (seq_len, batch, features).
+
+    Args:
+        weights: of all directions, in torch's order.
+        state: (h_0,) or (h_0, c_0), each (num_directions, batch, hidden_size); None for zeros.
+        lengths: (batch,) integers in 1..seq_len, on the CPU; None where all sequences are whole.
+    """
+    h_0 = None if state is None else state[0]
+    c_0 = None if state is None or len(state) == 1 else state[1]
+    save = torch.is_grad_enabled() and any(
+        tensor is not None and tensor.requires_grad for tensor in (x, h_0, c_0, *weights)
+    )
+    alone = _options_of_layer(options, index, len(weights))
+    if torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack():
+        y, h_n, c_n = operators.run(alone, x, lengths, h_0, c_0, list(weights), save)
+    else:
+        call = calls.layer_call(alone, x.dtype)
+        plan = calls.plan_of(x.shape[0], x.shape[1], lengths)
+        if save:
+            y, h_n, c_n = _Layer.apply(call, plan, x, lengths, h_0, c_0, *weights)  # type: ignore[no-untyped-call]
+        else:
+            y, h_n, c_n, _ = calls.forward(call, plan, x, h_0, c_0, weights, save)
+    return y, (h_n, c_n) if options.cell == "LSTM" else (h_n,)
+
+
+@lru_cache(maxsize=256)
+def _options_of_layer(options: LayerOptions, index: int, weights: int) -> LayerOptions:
+    return LayerOptions(
+        cell=options.cell,
+        input_size=options.layer_input_size(index),
+        hidden_size=(options.hidden_size[index],),
+        bias=weights // options.num_directions == 4,
+        bidirectional=options.bidirectional,
+        nonlinearity=options.nonlinearity,
+        reset_after=options.reset_after,
+    )
+
+
+class _Layer(torch.autograd.Function):
+    """Output, h_n and c_n of one layer."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        call: LayerCall,
+        plan: BatchPlan,
+        x: Tensor,
+        lengths: Tensor | None,
+        h_0: Tensor | None,
+        c_0: Tensor | None,
+        *weights: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        y, h_n, c_n, saved = calls.forward(call, plan, x, h_0, c_0, weights, save=True)
+        ctx.call, ctx.plan = call, plan
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(x, lengths, h_0, c_0, y, saved, *weights)
+        return y, h_n, c_n
+
+    @staticmethod
+    def backward(ctx: Any, d_y: Tensor | None, d_h_n: Tensor | None, d_c_n: Tensor | None) -> tuple[Any, ...]:
+        x, lengths, h_0, c_0, y, saved, *weights = ctx.saved_tensors
+        wanted = [ctx.needs_input_grad[2], *ctx.needs_input_grad[4:]]
+        found: Sequence[Tensor | None]
+        if torch.is_grad_enabled():
+            upstream = (d_y, d_h_n, d_c_n)
+            found = _differentiable_backward(ctx.call.options, x, lengths, h_0, c_0, weights, wanted, upstream)
+        else:
+            call, plan = ctx.call, ctx.plan
+            found = calls.backward(call, plan, x, h_0, c_0, weights, y, saved, d_y, d_h_n, d_c_n, wanted)
+        d_x, *others = (part if want else None for part, want in zip(found, wanted, strict=True))
+        return (None, None, d_x, None, *others)
+
+
+def _differentiable_backward(
+    options: LayerOptions,
+    x: Tensor,
+    lengths: Tensor | None,
+    h_0: Tensor | None,
+    c_0: Tensor | None,
+    weights: Sequence[Tensor],
+    wanted: Sequence[bool],
+    upstream: Sequence[Tensor | None],
+) -> list[Tensor | None]:
+    """The gradients as torch operations on their own inputs, so that they can be differentiated again."""
+    seq_len, batch = x.shape[:2]
+    ragged = None if lengths is None else check_lengths(lengths, seq_len, batch, x.device)
+    state = zero_state(options, batch, x)[0] if h_0 is None else (h_0,) if c_0 is None else (h_0, c_0)
+    count = len(weights) // options.num_directions
+    by_direction = [tuple(weights[d : d + count]) for d in range(0, len(weights), count)]
+    y, [after] = plain.run_stack(options, [by_direction], x, [state], ragged, 0.0, training=False, by_steps=True)
+    pairs = [(value, d) for value, d in zip((y, *after), upstream, strict=False) if d is not None]
+    candidates = zip((x, h_0, c_0, *weights), wanted, strict=True)
+    inputs = [tensor for tensor, want in candidates if want and tensor is not None]
+    values, gradients = [value for value, _ in pairs], [d for _, d in pairs]
+    found = iter(torch.autograd.grad(values, inputs, gradients, create_graph=True, allow_unused=True))
+    return [next(found) if want else None for want in wanted]

@@ -1,0 +1,98 @@
+"""A layer advanced one time step at a time, for input that arrives as it happens."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from throughtime import kernels
+from throughtime.kernels import NativeStream
+from throughtime.nn import calls, native
+from throughtime.nn.packing import packed
+from throughtime.nn.plain import LayerWeights
+from throughtime.nn.stack import run_stack
+from throughtime.nn.state import State, read_state, write_state, zero_state
+from throughtime.spec.cells import LayerOptions
+from throughtime.spec.errors import OptionError, ShapeError
+
+_array: Any = torch._C._to_dlpack
+
+
+class Stream:
+    """The running state of `batch` sequences. Made by `layer.stream(batch)`.
+
+    The weights are those at the time it was made: later changes of the layer do not reach it. Nothing is recorded for
+    gradients, and dropout between layers does nothing.
+    """
+
+    def __init__(self, options: LayerOptions, weights: list[LayerWeights], batch: int, backend: str) -> None:
+        if options.bidirectional:
+            raise OptionError("a bidirectional layer cannot stream: its reverse direction begins at the last step")
+        if batch < 1:
+            raise OptionError(f"batch must be at least 1, but is {batch}")
+        first = weights[0][0][0]
+        self._options = options
+        self._batch = batch
+        self._dtype, self._device = first.dtype, first.device
+        self._weights = [[tuple(w.detach().clone() for w in part) for part in layer] for layer in weights]
+        self._state: list[State] | None = None
+        self._stream: NativeStream | None = None
+        flat = [w for layer in self._weights for part in layer for w in part]
+        reason = native.unfit(first.new_empty(1, batch, options.input_size), flat)
+        if backend == "native" and reason is not None:
+            raise OptionError(f"backend='native' cannot run this: {reason}; use backend='auto'")
+        if backend != "torch" and reason is None:
+            layers = [kernels.layer(options, i, calls.DTYPES[self._dtype]) for i in range(options.num_layers)]
+            packs = [packed(layer, part[0], backward=False) for layer, part in zip(layers, self._weights, strict=True)]
+            self._stream = kernels.stream(layers, packs, batch)
+        self._shape = torch.Size((batch, options.input_size))
+
+    def step(self, x: Tensor) -> Tensor:
+        """Advances all sequences by one step.
+
+        Args:
+            x: (batch, input_size), the input at this step.
+        Returns:
+            (batch, hidden_size), the last layer's h at this step.
+        Raises:
+            ShapeError: x has another shape, dtype or device than the layer.
+        """
+        if x.shape != self._shape or x.dtype != self._dtype or x.device != self._device:
+            raise ShapeError(
+                f"x must be (batch, input_size) = {tuple(self._shape)} of {self._dtype} on {self._device}, but is "
+                f"{tuple(x.shape)} of {x.dtype} on {x.device}"
+            )
+        if self._stream is not None:
+            y = torch.empty(self._batch, self._options.hidden_size[-1], dtype=self._dtype)
+            self._stream.step(_array(x), _array(y), kernels.threads())
+            return y
+        with torch.no_grad():
+            output, self._state = run_stack(
+                "torch", self._options, self._weights, x.unsqueeze(0), self._state, None, 0.0, training=False
+            )
+        return output[0]
+
+    @property
+    def state(self) -> Any:
+        """What the layer would return as its state now: h_n, or (h_n, c_n) for an LSTM; a copy. Zeros at first."""
+        return write_state(self._options, self._read(), batched=True)
+
+    @state.setter
+    def state(self, hx: Any) -> None:
+        states = read_state(self._options, hx, self._batch, batched=True, dtype=self._dtype)
+        if self._stream is None:
+            self._state = [tuple(part.detach().clone() for part in state) for state in states]
+            return
+        for level, state in enumerate(states):
+            for cell, part in enumerate(state):
+                self._stream.write(level, bool(cell), _array(part.detach()[0].contiguous()))
+
+    def _read(self) -> list[State]:
+        like = torch.empty(0, dtype=self._dtype, device=self._device)
+        states = zero_state(self._options, self._batch, like)
+        if self._stream is None:
+            return states if self._state is None else [tuple(p.clone() for p in state) for state in self._state]
+        for level, state in enumerate(states):
+            for cell, part in enumerate(state):
+                self._stream.read(level, bool(cell), _array(part[0]))
+        return states

@@ -1,0 +1,68 @@
+"""Step by step gives what the whole sequence gives."""
+
+from typing import Any
+
+import pytest
+import torch
+
+import throughtime.nn
+from throughtime.nn import GRU, LSTM
+from throughtime.spec import tolerances
+from throughtime.spec.errors import OptionError, ShapeError
+
+CELLS: list[tuple[str, dict[str, Any]]] = [
+    ("RNN", {}),
+    ("RNN", {"nonlinearity": "sigmoid"}),
+    ("GRU", {}),
+    ("GRU", {"reset_after": False}),
+    ("LSTM", {}),
+]
+
+
+@pytest.mark.parametrize(("cell", "options"), CELLS)
+@pytest.mark.parametrize("batch", [1, 9])
+@pytest.mark.parametrize("hidden_size", [[6, 6], [3, 17]])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_steps_equal_the_sequence(
+    cell: str, options: dict[str, Any], batch: int, hidden_size: list[int], dtype: torch.dtype, backend: str
+) -> None:
+    layer = getattr(throughtime.nn, cell)(5, hidden_size, dtype=dtype, backend=backend, **options)
+    x = torch.randn(7, batch, 5, dtype=dtype)
+    with torch.no_grad():
+        _, first = layer(x[:3])
+        whole, last = layer(x)
+    row = tolerances.OUTPUT[str(dtype).removeprefix("torch.")]
+    stream = layer.stream(batch)
+    for t in range(7):
+        torch.testing.assert_close(stream.step(x[t]), whole[t], rtol=row.rtol, atol=row.atol)
+    torch.testing.assert_close(stream.state, last, rtol=row.rtol, atol=row.atol)
+
+    resumed = layer.stream(batch)
+    resumed.state = first
+    for t in range(3, 7):
+        torch.testing.assert_close(resumed.step(x[t]), whole[t], rtol=row.rtol, atol=row.atol)
+
+
+def test_weights_are_those_of_its_beginning_and_every_stream_has_a_state_of_its_own() -> None:
+    layer = LSTM(3, 4)
+    x = torch.randn(2, 3)
+    one, other = layer.stream(2), layer.stream(2)
+    expected = one.step(x)
+    with torch.no_grad():
+        layer.weight_hh_l0.zero_()
+        layer.weight_ih_l0.zero_()
+    assert torch.equal(other.step(x), expected)
+    assert not torch.equal(layer.stream(2).step(x), expected)
+
+
+def test_what_it_refuses() -> None:
+    with pytest.raises(OptionError, match="a bidirectional layer cannot stream"):
+        GRU(3, 4, bidirectional=True).stream()
+    with pytest.raises(OptionError, match="batch must be at least 1, but is 0"):
+        GRU(3, 4).stream(0)
+    stream = GRU(3, 4).stream(2)
+    for x in (torch.zeros(2, 4), torch.zeros(3), torch.zeros(2, 3, dtype=torch.float64)):
+        with pytest.raises(ShapeError, match=r"x must be \(batch, input_size\) = \(2, 3\)"):
+            stream.step(x)
+    with pytest.raises(ShapeError, match="h_0 must have shape"):
+        stream.state = torch.zeros(1, 3, 4)
