@@ -10,8 +10,8 @@ import pytest
 PREAMBLE = """
 import numpy as np
 
-def work(kernels, threads, hidden=17, lengths=(7, 2, 5, 7, 1, 3), cell=2, seed=0):
-    '''Forward and backward of one layer; returns what they wrote.'''
+def work(kernels, threads, hidden=40, lengths=(60, 20, 50, 61, 7, 33), cell=2, seed=0):
+    '''Forward and backward of one layer; returns what they wrote. By default there is enough to do for threads.'''
     from throughtime.kernels import _core
     layer = _core.LayerFloat32(cell, 0, True, 5, hidden, 2, kernels.isa())
     plan = _core.BatchPlan(max(lengths), len(lengths), list(lengths))

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 from throughtime.kernels import _core
@@ -33,8 +34,6 @@ def test_the_best_runs_where_none_is_forced(answer: Callable[..., str], unset: s
 
 
 def test_each_has_kernels_of_its_own() -> None:
-    import numpy as np
-
     outputs = []
     x = np.random.default_rng(0).uniform(-5, 5, 100_000).astype(np.float32)
     for name in _core.instruction_sets():

@@ -72,7 +72,7 @@ def test_values_and_all_gradients(
 @each_dtype
 @each_cell
 @pytest.mark.parametrize("threads", [2, 3])
-@pytest.mark.parametrize(("hidden_size", "lengths"), [(17, RAGGED), (100, RAGGED), (300, (3, 7))])
+@pytest.mark.parametrize(("hidden_size", "lengths"), [(40, (60, 20, 50, 61, 7)), (100, RAGGED), (300, (3, 7))])
 def test_on_threads(
     problem: Make,
     run: Make,
@@ -85,7 +85,10 @@ def test_on_threads(
     lengths: tuple[int, ...],
     isa: str,
 ) -> None:
-    """Both ways of sharing the work: rows of the batch, and hidden units where the batch is small."""
+    """Both ways of sharing the work: rows of the batch, and hidden units where the batch is small.
+
+    There is enough to do for threads to be started.
+    """
     given = problem(lengths, dtype, input_size=17, hidden_size=hidden_size, bidirectional=threads > 2, **cell)
     close(run(given, isa, threads=threads), reference(given))
 

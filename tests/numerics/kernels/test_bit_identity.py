@@ -71,7 +71,7 @@ def test_alone_and_in_batches_of_every_size(
 @each_cell
 @each_dtype
 @pytest.mark.parametrize(
-    ("hidden_size", "lengths"), [(17, (7, 2, 1, 5, 7)), (100, (90, 40)), (300, (7,)), (300, (3, 5, 4))]
+    ("hidden_size", "lengths"), [(17, (70, 20, 10, 50, 70)), (100, (90, 40)), (300, (17,)), (300, (13, 5, 4))]
 )
 @pytest.mark.parametrize("bidirectional", [False, True])
 def test_everything_on_one_and_more_threads(
