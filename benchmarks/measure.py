@@ -12,33 +12,47 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any, Final
+from typing import Any, Final, Protocol, runtime_checkable
 
 SHORTEST_SAMPLE: Final = 0.02
 """Seconds. A faster contender is called several times a sample, so that the clock and the loop cost nothing beside."""
 
 _LAUNCHER: Final = Path(__file__).with_name("launcher.py")
 
+PAUSE: Final = 0.005
+"""Seconds before each sample: the threads of the contender before have stopped waiting for more work by then."""
+
 Clock = Callable[[], float]
 
 
+@runtime_checkable
+class Timed(Protocol):
+    """A contender that takes its own times, as one in another process does."""
+
+    def seconds(self, times: int) -> float:
+        """Seconds of so many calls in a row."""
+
+
 def interleaved(
-    contenders: Mapping[str, Callable[[], object]],
+    contenders: Mapping[str, Callable[[], object] | Timed],
     *,
     repeats: int,
     shortest: float = SHORTEST_SAMPLE,
+    pause: float = PAUSE,
     clock: Clock = time.perf_counter,
 ) -> dict[str, list[float]]:
     """Seconds a call of each contender, one sample a round.
 
     All contenders run in every round, so that whatever slows the machine for a while slows them alike; the round's
-    first is another one each time. Two calls of each come before that: one to warm up, one to choose how many calls
-    make a sample.
+    first is another one each time. Calls that are not among the samples come before that: one to warm up, one to choose
+    how many calls make a sample, and where that is more than one, so many to choose again.
     """
     calls = {}
-    for name, call in contenders.items():
-        call()
-        calls[name] = max(1, math.ceil(shortest / max(_seconds(call, 1, clock), 1e-9)))
+    for name, contender in contenders.items():
+        _seconds(contender, 1, clock)
+        calls[name] = _calls(_seconds(contender, 1, clock), shortest)
+        if calls[name] > 1:  # what takes microseconds is not warm after two calls
+            calls[name] = _calls(_seconds(contender, calls[name], clock) / calls[name], shortest)
     samples: dict[str, list[float]] = {name: [] for name in contenders}
     names = list(contenders)
     collecting = gc.isenabled()
@@ -48,6 +62,7 @@ def interleaved(
             gc.disable()
             at = number % len(names)
             for name in names[at:] + names[:at]:
+                time.sleep(pause)
                 samples[name].append(_seconds(contenders[name], calls[name], clock) / calls[name])
     finally:
         if collecting:
@@ -55,10 +70,17 @@ def interleaved(
     return samples
 
 
-def _seconds(call: Callable[[], object], times: int, clock: Clock) -> float:
+def _calls(seconds: float, shortest: float) -> int:
+    """Calls that make a sample, where one takes so long."""
+    return max(1, math.ceil(shortest / max(seconds, 1e-9)))
+
+
+def _seconds(contender: Callable[[], object] | Timed, times: int, clock: Clock) -> float:
+    if isinstance(contender, Timed):
+        return contender.seconds(times)
     started = clock()
     for _ in range(times):
-        call()
+        contender()
     return clock() - started
 
 

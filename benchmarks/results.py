@@ -7,6 +7,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Final, Literal, TypeAlias
 
+from benchmarks.measure import median_ratio
+
 FORMAT: Final = 1
 OURS: Final = "throughtime"
 
@@ -29,6 +31,21 @@ class Result:
 
     def median(self, contender: str) -> float:
         return median(self.samples[contender])
+
+    @property
+    def others(self) -> list[str]:
+        """Contenders beside throughtime, where they were measured with it in the same rounds."""
+        return [name for name in self.samples if name != OURS] if OURS in self.samples else []
+
+    def advantage(self, contender: str) -> float:
+        """How many times better throughtime is: the median over rounds of the two samples of the same round."""
+        ours, theirs = self.samples[OURS], self.samples[contender]
+        return median_ratio(theirs, ours) if self.better == "lower" else median_ratio(ours, theirs)
+
+    def rate(self, contender: str) -> float | None:
+        """GF/s: thousands of millions of floating-point operations a second; None where they are not counted."""
+        flops = self.facts.get("flops")
+        return None if flops is None else flops / self.median(contender) / 1e9
 
 
 @dataclass(frozen=True)
@@ -84,7 +101,8 @@ def conditions_line(conditions: Mapping[str, Any]) -> str:
     """The machine, versions and commit in a line."""
     machine, versions, threads = conditions["machine"], conditions["versions"], conditions["threads"]
     return (
-        f"{machine['cpu']}, {machine['cores']} cores, torch on {threads['torch']} threads, "
+        f"{machine['cpu']}, {machine['cores']} cores, {conditions.get('instruction_set') or 'no core'}, "
+        f"torch on {threads['torch']} threads, "
         f"throughtime {versions['throughtime']}, torch {versions['torch']}, Python {versions['python']}, "
         f"commit {conditions['commit']}, {conditions['date']}"
     )
@@ -94,6 +112,6 @@ def unequal_conditions(first: Mapping[str, Any], second: Mapping[str, Any]) -> S
     """What of two runs' machines, threads and repeats differs, beside the versions that one wants to compare."""
     return [
         f"{key}: {first.get(key)} / {second.get(key)}"
-        for key in ("machine", "threads", "quick")
+        for key in ("machine", "instruction_set", "threads", "contenders", "quick")
         if first.get(key) != second.get(key)
     ]

@@ -7,13 +7,17 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
-from benchmarks.cases import Case, ColdCase, LayerCase, TrainingCase, all_cases, choose
-from benchmarks.contenders import WrongResultError
+from benchmarks.cases import Case, ColdCase, LayerCase, TextModelCase, TrainingCase, all_cases, choose
+from benchmarks.charts import draw_if_possible
+from benchmarks.external import Workers, workers
+from benchmarks.goals import goal_tables
 from benchmarks.layers import measure_layer
 from benchmarks.machine import conditions
 from benchmarks.prediction import measure_cold_start, measure_prediction, model_directory
+from benchmarks.problem import WrongResultError
 from benchmarks.results import Result, Run, conditions_line, save
 from benchmarks.table import result_tables
+from benchmarks.text_training import measure_text_model
 from benchmarks.training import measure_training
 
 _REPEATS: Final = 15
@@ -35,7 +39,9 @@ class Failures:
         print(f"failed: {message}", file=sys.stderr, flush=True)
 
 
-def measure(cases: Sequence[Case], *, repeats: int, quick: bool, failures: Failures) -> Iterator[list[Result]]:
+def measure(
+    cases: Sequence[Case], *, repeats: int, quick: bool, others: Workers, failures: Failures
+) -> Iterator[list[Result]]:
     """The results of each case as it is done; a case that computes something wrong or fails has none."""
     with ExitStack() as stack:
         model: Path | None = None
@@ -43,7 +49,9 @@ def measure(cases: Sequence[Case], *, repeats: int, quick: bool, failures: Failu
             print(f"measuring {case.name}", file=sys.stderr, flush=True)
             try:
                 if isinstance(case, LayerCase):
-                    yield [measure_layer(case, repeats=repeats)]
+                    yield [measure_layer(case, repeats=repeats, workers=others, fail=failures.add)]
+                elif isinstance(case, TextModelCase):
+                    yield [measure_text_model(case)]
                 elif isinstance(case, TrainingCase):
                     yield measure_training(case, repeats=min(repeats, _TRAINING_REPEATS))
                 else:
@@ -74,6 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--quick", action="store_true", help="tiny sizes: whether the benchmarks work, not how fast anything is"
     )
+    parser.add_argument("--charts", type=Path, metavar="DIR", help="draw charts into this folder")
     options = parser.parse_args(arguments)
     repeats = (_QUICK_REPEATS if options.quick else _REPEATS) if options.repeats is None else options.repeats
     if repeats < 1:
@@ -83,16 +92,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ValueError as error:
         parser.error(str(error))
 
-    run = Run({**conditions(), "quick": options.quick, "repeats": repeats}, [])
     failures = Failures()
-    for results in measure(cases, repeats=repeats, quick=options.quick, failures=failures):
-        run.results.extend(results)
-        save(run, options.out)
+    with workers() as others:
+        absent = ", ".join(others.absent)
+        if absent:
+            print(f"left out: {absent}; `make bench-contenders` makes their environments", file=sys.stderr)
+        run = Run({**conditions(), "quick": options.quick, "repeats": repeats, "contenders": {}}, [])
+        for results in measure(cases, repeats=repeats, quick=options.quick, others=others, failures=failures):
+            run.results.extend(results)
+            run.conditions["contenders"] = others.versions()
+            save(run, options.out)
     print(conditions_line(run.conditions))
     if options.quick:
         print("quick: these sizes say nothing about speed")
     if run.results:
-        print(f"\n{result_tables(run.results)}\n\nall samples: {options.out}")
+        print(f"\n{result_tables(run.results)}")
+        if not options.quick:
+            print(f"\n{goal_tables(run.results)}")
+        print(f"\nall samples: {options.out}")
+    if absent:
+        print(f"left out, since their environments are not there: {absent}")
+    if options.charts is not None:
+        print(draw_if_possible(run, options.charts))
     for message in failures.messages:
         print(f"failed: {message}")
     return 1 if failures.messages else 0

@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 
-from benchmarks.contenders import PACKED, PADDED
-from benchmarks.measure import median_ratio, spread
+from benchmarks.measure import spread
 from benchmarks.results import OURS, Result, readable
 
 ABSENT = "–"
@@ -18,31 +17,42 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def result_tables(results: Sequence[Result]) -> str:
-    """Layers with their contenders and ratios, then everything else."""
-    layers = [result for result in results if PACKED in result.samples]
-    others = [result for result in results if PACKED not in result.samples]
-    parts = []
-    if layers:
-        headers = ["case", OURS, PACKED, PADDED, "packed / ours", "padded / ours"]
-        parts.append(table(headers, [_layer_row(result) for result in layers]))
+    """A table for each kind of work with contenders, and one of everything else."""
+    parts = [_contest(group) for group in contests(results).values()]
+    others = [result for result in results if not result.others]
     if others:
         parts.append(table(["case", "median", "spread", "samples"], [_row(result) for result in others]))
     return "\n\n".join(parts)
 
 
-def _layer_row(result: Result) -> list[str]:
-    ours = result.samples[OURS]
-    times = [
-        f"{readable(result.median(name), result.unit)} ± {spread(result.samples[name]):.0%}"
-        if name in result.samples
-        else ABSENT
-        for name in (OURS, PACKED, PADDED)
-    ]
-    ratios = [
-        f"{median_ratio(result.samples[name], ours):.2f}" if name in result.samples else ABSENT
-        for name in (PACKED, PADDED)
-    ]
-    return [result.case, *times, *ratios]
+def contests(results: Sequence[Result]) -> dict[str, list[Result]]:
+    """Results with contenders by kind of work: "training", "inference", "streaming" of layers, "text-model"."""
+    groups: dict[str, list[Result]] = {}
+    for result in results:
+        if result.others:
+            kind, *rest = result.case.split("/")
+            groups.setdefault(rest[1] if kind == "layers" else kind, []).append(result)
+    return groups
+
+
+def names_of_others(results: Sequence[Result]) -> list[str]:
+    """All contenders beside throughtime, in the order in which they appear."""
+    return list(dict.fromkeys(name for result in results for name in result.others))
+
+
+def _contest(results: Sequence[Result]) -> str:
+    """throughtime's median and rate, and how many times it is faster than each other contender."""
+    names = names_of_others(results)
+    rows = []
+    for result in results:
+        rate = result.rate(OURS)
+        ratios = [f"{result.advantage(name):.2f}" if name in result.samples else ABSENT for name in names]
+        rows.append([result.case, _value(result), ABSENT if rate is None else f"{rate:.3g}", *ratios])
+    return table(["case", OURS, "GF/s", *(f"× {name}" for name in names)], rows)
+
+
+def _value(result: Result) -> str:
+    return f"{readable(result.median(OURS), result.unit)} ± {spread(result.samples[OURS]):.0%}"
 
 
 def _row(result: Result) -> list[str]:

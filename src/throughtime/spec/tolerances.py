@@ -27,3 +27,5 @@ GRADIENT: Final[dict[str, Tolerance]] = {
 CENTRAL: Final = Tolerance(rtol=1e-7, atol=1e-8)
 PROBABILITY: Final = Tolerance(rtol=0.0, atol=1e-5)
 """Prediction from a model directory against the trainer's own probabilities."""
+OTHER_LIBRARY: Final = Tolerance(rtol=1e-4, atol=1e-4)
+"""Another library's float32 layer, in the benchmarks: that it computes the same, with its own approximations."""

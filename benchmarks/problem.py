@@ -1,0 +1,104 @@
+"""The numbers of a layer case, alike for every contender, and the comparison of what contenders make of them."""
+
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from benchmarks.cases import LayerCase
+from throughtime.spec.tolerances import GRADIENT, OTHER_LIBRARY, OUTPUT, Tolerance
+
+STREAM_CHECK: Final = 8
+"""Steps of a stream that are compared before one step is timed."""
+
+
+class WrongResultError(Exception):
+    """A contender does not compute what the reference computes; says what differs and by how much."""
+
+
+class Problem:
+    """Weights, input, lengths, and the gradient that comes down on the output, which is that of a mean over the batch.
+
+    Shapes: x (steps, batch, input_size), zero past each length; d_output (steps, batch, outputs). A streaming case has
+    STREAM_CHECK steps here.
+    """
+
+    def __init__(self, case: LayerCase) -> None:
+        shape = case.shape
+        self.case = case
+        steps = STREAM_CHECK if case.work == "streaming" else shape.steps
+        generator = torch.Generator().manual_seed(0)
+        self.lengths = torch.tensor([steps] if case.work == "streaming" else shape.lengths)
+        self.padding = (torch.arange(steps)[:, None] >= self.lengths)[:, :, None]
+        x = torch.randn(steps, shape.batch, shape.input_size, generator=generator)
+        self.x = x.masked_fill(self.padding, 0.0)
+        outputs = shape.hidden_size * (2 if shape.bidirectional else 1)
+        self.d_output = torch.randn(steps, shape.batch, outputs, generator=generator) / shape.batch
+        torch.manual_seed(0)
+        self.reference = torch_layer(case)
+
+    @property
+    def real_share(self) -> float:
+        """Real steps among all steps of the padded input."""
+        return float(self.lengths.sum()) / self.padding.numel()
+
+    def save(self, path: Path) -> None:
+        """All arrays as an .npz file, weights under torch's names: what a worker reads."""
+        arrays = {"x": self.x, "lengths": self.lengths, "d_output": self.d_output, **self.reference.state_dict()}
+        np.savez(path, allow_pickle=False, **{name: tensor.numpy() for name, tensor in arrays.items()})
+
+    def facts(self) -> dict[str, Any]:
+        """The case in plain values, for a worker."""
+        shape = self.case.shape
+        return {
+            "cell": self.case.cell,
+            "work": self.case.work,
+            "input_size": shape.input_size,
+            "hidden_size": shape.hidden_size,
+            "ragged": shape.ragged,
+            "bidirectional": shape.bidirectional,
+        }
+
+
+def torch_layer(case: LayerCase) -> nn.Module:
+    """torch's layer of the case."""
+    kind: type[nn.Module] = {"RNN": nn.RNN, "GRU": nn.GRU, "LSTM": nn.LSTM}[case.cell]
+    return kind(case.shape.input_size, case.shape.hidden_size, bidirectional=case.shape.bidirectional)
+
+
+def check(got: dict[str, Tensor], expected: dict[str, Tensor], *, ours: bool) -> float:
+    """Compares a contender's result with the reference's, by the one table of tolerances.
+
+    A gradient of the input is of one sequence's share of the mean: it is compared times the batch, so that it is not
+    lost below an absolute tolerance.
+
+    Args:
+        got, expected: "output", and for training "d_input" and "d_" and the name of each parameter.
+        ours: with the tolerances of throughtime's and torch's layers; other libraries have approximations of their own.
+    Returns:
+        The largest difference of any number.
+    Raises:
+        WrongResultError: something is missing, or differs by more than the table allows.
+    """
+    if got.keys() != expected.keys():
+        raise WrongResultError(f"gives {sorted(got)} in place of {sorted(expected)}")
+    largest = 0.0
+    for name, value in got.items():
+        if value.shape != expected[name].shape:
+            raise WrongResultError(f"{name} has shape {tuple(value.shape)} in place of {tuple(expected[name].shape)}")
+        dtype = str(value.dtype).removeprefix("torch.")
+        tolerance = (OUTPUT if name == "output" else GRADIENT)[dtype] if ours else OTHER_LIBRARY
+        factor = expected["output"].shape[1] if name == "d_input" else 1
+        excess = _excess(value * factor, expected[name] * factor, tolerance)
+        if not excess <= 1.0:  # also where it is NaN
+            raise WrongResultError(f"{name} differs from the reference by {excess:.3g} times what is allowed")
+        largest = max(largest, float((value - expected[name]).abs().max()))
+    return largest
+
+
+def _excess(value: Tensor, expected: Tensor, tolerance: Tolerance) -> float:
+    """Largest difference, as a multiple of what the tolerance allows there."""
+    allowed = tolerance.atol + tolerance.rtol * expected.abs()
+    return float(((value - expected).abs() / allowed).max())
