@@ -12,7 +12,6 @@ from benchmarks.table import contests, names_of_others
 CELLS: Final = ("LSTM", "GRU", "RNN")
 # Colours that stay apart for the colour-blind (Okabe and Ito), and marks that stay apart without colour.
 _STYLES: Final = {
-    OURS: ("#222222", "|"),
     "torch packed": ("#D55E00", "o"),
     "torch padded": ("#E69F00", "s"),
     "torch layer": ("#D55E00", "o"),
@@ -22,6 +21,7 @@ _STYLES: Final = {
     "JAX": ("#0072B2", "v"),
     "ONNX Runtime": ("#56B4E9", "P"),
 }
+_OTHER_STYLE: Final = ("#777777", "X")
 _OURS_BAR: Final = "#B8BEC9"
 _ROW_INCHES: Final = 0.34
 _MARGIN_INCHES: Final = 1.75
@@ -36,7 +36,9 @@ def draw(run: Run, folder: Path, *, suffix: str = "svg") -> list[Path]:
     import matplotlib as mpl
 
     mpl.use("Agg")
-    mpl.rcParams.update({"svg.hashsalt": "throughtime", "svg.fonttype": "path", "font.size": 9, "axes.axisbelow": True})
+    mpl.rcParams.update(
+        {"svg.hashsalt": "throughtime", "svg.fonttype": "path", "font.size": 8.5, "axes.axisbelow": True}
+    )
     folder.mkdir(parents=True, exist_ok=True)
     groups = contests([result for result in run.results if result.case.startswith("layers/")])
     made = []
@@ -58,7 +60,10 @@ def draw_if_possible(run: Run, folder: Path) -> str:
 def row_label(result: Result) -> str:
     """The problem without the cell and the work: "32 × 256 × 128 × 128 ragged"."""
     sizes, *kinds = result.case.split("/")[-1].split("-")
-    return " ".join([sizes.replace("x", " × "), *("both ways" if kind == "bidirectional" else kind for kind in kinds)])
+    if "/streaming/" in result.case:
+        kinds = []
+    words = ["both ways" if kind == "bidirectional" else kind for kind in kinds]
+    return " ".join([sizes.replace("x", " × "), *words])
 
 
 def _ratios(work: str, results: Sequence[Result]) -> Any:
@@ -78,7 +83,7 @@ def _ratios(work: str, results: Sequence[Result]) -> Any:
         _plain_ticks(axes)
         axes.set_xlabel("times faster than …")
     return _finish(
-        figure, panels, results, f"{work.capitalize()}: throughtime against each contender (right of 1: faster)"
+        figure, panels, results, f"{work.capitalize()}: how many times faster throughtime is than each contender"
     )
 
 
@@ -103,12 +108,13 @@ def _rates(work: str, results: Sequence[Result]) -> Any:
             axes.text(largest * 1.04, row, shown, va="center", ha="left", fontsize=8, color="#333333")
         axes.set_xlim(0, largest * 1.02)
         axes.set_xlabel("µs a step" if stream else "GF/s over real tokens")
-    better = "shorter is better" if stream else "longer is better"
+    better = "less is better" if stream else "more is better"
+    unit = "time a step" if stream else "speed"
     return _finish(
         figure,
         panels,
         results,
-        f"{work.capitalize()}: throughtime (bars and figures; {better}) and the others",
+        f"{work.capitalize()}: {unit} of throughtime (bars) and of the others; {better}",
         bars=True,
     )
 
@@ -130,12 +136,11 @@ def _panels(results: Sequence[Result]) -> tuple[Any, dict[str, Any], list[str]]:
             panel.axhline(row - 0.5, color="#EEEEEE", linewidth=0.6)
         for side in ("top", "right", "left"):
             panel.spines[side].set_visible(False)
-    axes[0].set_ylabel("batch × steps × input × hidden", fontsize=8, color="#555555")
     return figure, dict(zip(CELLS, axes, strict=True)), labels
 
 
 def _mark(axes: Any, name: str, x: float, row: int) -> None:
-    colour, marker = _STYLES[name]
+    colour, marker = _STYLES.get(name, _OTHER_STYLE)
     axes.plot(
         [x],
         [row],
@@ -169,12 +174,14 @@ def _finish(figure: Any, panels: dict[str, Any], results: Sequence[Result], titl
 
     handles: list[Any] = [Patch(color=_OURS_BAR, label=OURS)] if bars else []
     for name in names_of_others(results):
-        colour, marker = _STYLES[name]
+        colour, marker = _STYLES.get(name, _OTHER_STYLE)
         handles.append(Line2D([], [], color=colour, marker=marker, linestyle="none", markersize=6, label=name))
     height = figure.get_size_inches()[1]
-    figure.suptitle(title, x=0.01, y=1.0 - 0.12 / height, ha="left", va="top", fontsize=11)
+    figure.suptitle(title, x=0.01, y=1.0 - 0.12 / height, ha="left", va="top", fontsize=10.5)
+    where = {"x": 0.225, "y": 1.0 - 0.5 / height, "ha": "right", "va": "center"}
+    figure.text(s="batch × steps × input × hidden", fontsize=7.5, color="#666666", **where)
     figure.legend(handles=handles, loc="lower center", ncols=len(handles), frameon=False, borderaxespad=0.3)
-    figure.subplots_adjust(left=0.21, right=0.965, top=1.0 - 0.62 / height, bottom=0.83 / height, wspace=0.16)
+    figure.subplots_adjust(left=0.235, right=0.965, top=1.0 - 0.62 / height, bottom=0.83 / height, wspace=0.16)
     return figure
 
 

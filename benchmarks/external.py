@@ -10,7 +10,7 @@ import select
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -34,7 +34,7 @@ class ContenderError(Exception):
 
 @dataclass(frozen=True)
 class Library:
-    """A contender. module: in benchmarks/workers; environment: a name in benchmarks/environments, None for our own."""
+    """A contender. module: what its process runs; environment: a name in benchmarks/environments, None for our own."""
 
     name: str
     module: str
@@ -50,10 +50,10 @@ class Library:
 
 COMPILED: Final = "torch compiled"
 LIBRARIES: Final = (
-    Library(COMPILED, "compiled_layers", None),
-    Library("Keras", "keras_layers", "keras"),
-    Library("JAX", "jax_layers", "jax"),
-    Library("ONNX Runtime", "onnx_layers", "onnxruntime", trains=False),
+    Library(COMPILED, "benchmarks.workers.compiled_layers", None),
+    Library("Keras", "benchmarks.workers.keras_layers", "keras"),
+    Library("JAX", "benchmarks.workers.jax_layers", "jax"),
+    Library("ONNX Runtime", "benchmarks.workers.onnx_layers", "onnxruntime", trains=False),
 )
 
 
@@ -70,7 +70,7 @@ class Worker:
         environment["XLA_FLAGS"] = f"--xla_cpu_multi_thread_eigen={str(threads > 1).lower()}"
         with self._errors.open("w") as errors:
             self._process = subprocess.Popen(
-                [str(library.python), "-m", f"benchmarks.workers.{library.module}"],
+                [str(library.python), "-m", library.module],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
@@ -81,10 +81,18 @@ class Worker:
         stack.callback(self.close)
         self.versions: dict[str, str] = self._ask({"do": "versions"})
 
+    @property
+    def ended(self) -> bool:
+        return self._process.poll() is not None
+
     def close(self) -> None:
-        if self._process.poll() is None:
+        if not self.ended:
             self._process.kill()
         self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            assert pipe is not None
+            with suppress(OSError):  # what a dead process was not sent
+                pipe.close()
 
     def prepare(self, problem: Problem) -> "External":
         """Makes the case ready.
@@ -116,6 +124,7 @@ class Worker:
             raise ContenderError(f"no answer in {LONGEST_ANSWER:.0f} seconds")
         line = process.stdout.readline()
         if not line:
+            process.wait()
             raise ContenderError(f"its process ended: {self._last_words()}")
         answer: dict[str, Any] = json.loads(line)
         if "error" in answer:
@@ -142,7 +151,7 @@ class External:
 
 
 class Workers:
-    """The processes of all libraries that are there, each started when it is first needed."""
+    """The processes of all libraries that are there, each started when it is needed."""
 
     def __init__(self, libraries: tuple[Library, ...], threads: int, folder: Path, stack: ExitStack) -> None:
         self.present = [library for library in libraries if library.python.exists()]
@@ -154,7 +163,8 @@ class Workers:
 
     def worker(self, library: Library) -> Worker:
         """Raises ContenderError: the process does not start."""
-        if library.name not in self._running:
+        running = self._running.get(library.name)
+        if running is None or running.ended:
             self._running[library.name] = Worker(library, self._threads, self._folder, self._stack)
         return self._running[library.name]
 

@@ -106,7 +106,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.quick:
         print("quick: these sizes say nothing about speed")
     if run.results:
-        print(f"\n{result_tables(run.results)}\n\n{goal_tables(run.results)}\n\nall samples: {options.out}")
+        print(f"\n{result_tables(run.results)}")
+        if not options.quick:
+            print(f"\n{goal_tables(run.results)}")
+        print(f"\nall samples: {options.out}")
     if absent:
         print(f"left out, since their environments are not there: {absent}")
     if options.charts is not None:

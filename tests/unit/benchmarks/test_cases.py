@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from benchmarks.cases import LayerCase, LayerShape, all_cases, choose
-from benchmarks.contenders import PACKED, PADDED, Problem, WrongResultError, check, contenders
+from benchmarks.contenders import CELL, LAYER, PACKED, PADDED, contenders
+from benchmarks.problem import STREAM_CHECK, Problem, WrongResultError, check
 from benchmarks.results import OURS
 from benchmarks.reviews import lengths, reviews
 
@@ -22,8 +23,14 @@ def test_names_are_unique_and_their_beginnings_choose() -> None:
     ]
     inference = [case.name for case in choose(cases, ["layers/*/inference"])]
     assert len(inference) == sum("/inference/" in case.name for case in cases) > 0
-    with pytest.raises(ValueError, match="'streaming'"):
-        choose(cases, ["training", "streaming"])
+    with pytest.raises(ValueError, match="'decoding'"):
+        choose(cases, ["training", "decoding"])
+
+
+def test_operations_are_those_of_the_products_over_real_steps() -> None:
+    equal, ragged = LayerShape(2, 12, 3, 5, ragged=False), LayerShape(2, 12, 3, 5, ragged=True, bidirectional=True)
+    assert LayerCase("LSTM", "inference", equal).flops == 2 * 4 * 5 * (3 + 5) * 24
+    assert LayerCase("GRU", "training", ragged).flops == 3 * 2 * 2 * 3 * 5 * (3 + 5) * 14
 
 
 def test_ragged_lengths_fall_from_all_steps_to_a_sixth() -> None:
@@ -43,15 +50,21 @@ def test_contenders_do_the_same_work_and_an_error_in_it_is_seen(ragged: bool, bi
     expected = chosen[PACKED].result()
     assert len(expected) == 2 + 4 * (1 + bidirectional)
     for contender in chosen.values():
-        check(contender, expected)
+        check(contender.result(), expected, ours=True)
     for name, value in expected.items():
         wrong = {**expected, name: value + 1e-3}
         with pytest.raises(WrongResultError, match=name):
-            check(chosen[OURS], wrong)
+            check(chosen[OURS].result(), wrong, ours=True)
     with pytest.raises(WrongResultError, match="nan"):
-        check(chosen[OURS], {**expected, "output": expected["output"] * float("nan")})
+        check({**expected, "output": expected["output"] * float("nan")}, expected, ours=True)
     with pytest.raises(WrongResultError, match="in place of"):
-        check(chosen[OURS], {"output": expected["output"]})
+        check(chosen[OURS].result(), {"output": expected["output"]}, ours=True)
+    with pytest.raises(WrongResultError, match="shape"):
+        check({**expected, "output": expected["output"][:1]}, expected, ours=True)
+    close = {**expected, "output": expected["output"] + 5e-5}
+    assert check(close, expected, ours=False) == pytest.approx(5e-5, rel=0.01)
+    with pytest.raises(WrongResultError, match="output"):
+        check(close, expected, ours=True)
 
 
 def test_inference_makes_no_gradients() -> None:
@@ -61,6 +74,19 @@ def test_inference_makes_no_gradients() -> None:
         result = contender.result()
         assert list(result) == ["output"]
         assert not result["output"].requires_grad
+
+
+def test_streams_go_on_from_call_to_call_and_agree() -> None:
+    torch.set_num_threads(1)
+    problem = Problem(LayerCase("LSTM", "streaming", LayerShape(1, 1, 4, 5, ragged=False)))
+    chosen = contenders(problem)
+    assert list(chosen) == [OURS, LAYER, CELL]
+    expected = chosen[LAYER].result()
+    assert expected["output"].shape == (STREAM_CHECK, 1, 5)
+    assert not torch.equal(expected["output"][0], expected["output"][1])
+    for contender in chosen.values():
+        contender()
+        check(contender.result(), expected, ours=True)
 
 
 def test_reviews_have_imdbs_lengths_in_whole_tokens_and_come_again() -> None:

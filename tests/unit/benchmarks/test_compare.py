@@ -80,6 +80,17 @@ def test_the_table_says_what_is_not_alike(tmp_path: Path, capsys: pytest.Capture
     assert [cell.strip() for cell in row.strip("|").split("|")] == ["a", "ours", "4 ms ± 0%", "2 ms ± 0%", "2.00"]
 
 
+def test_another_instruction_set_or_version_of_a_contender_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save(_run(_seconds("a", ours=[1.0]), instruction_set="avx2", contenders={"JAX": {"jax": "1"}}), tmp_path / "a.json")
+    save(_run(_seconds("a", ours=[1.0]), instruction_set="avx512", contenders={}), tmp_path / "b.json")
+    assert main([str(tmp_path / "a.json"), str(tmp_path / "b.json")]) == 0
+    printed = capsys.readouterr().out
+    assert "not alike: instruction_set: avx2 / avx512" in printed
+    assert "not alike: contenders: {'JAX': {'jax': '1'}} / {}" in printed
+
+
 def test_an_unreadable_file_ends_with_one_line_and_exit_code_2(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

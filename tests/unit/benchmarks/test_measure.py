@@ -44,8 +44,22 @@ def test_a_fast_contender_is_called_several_times_a_sample_and_gives_seconds_a_c
     contenders = {"fast": lambda: time.work("fast", 0.25), "slow": lambda: time.work("slow", 2.0)}
     samples = interleaved(contenders, repeats=2, shortest=1.0, clock=time)
     assert samples == {"fast": [0.25, 0.25], "slow": [2.0, 2.0]}
-    assert time.order.count("fast") == 2 + 2 * 4
+    assert time.order.count("fast") == 2 + 4 + 2 * 4
     assert time.order.count("slow") == 2 + 2 * 1
+
+
+def test_a_contender_of_another_process_takes_its_own_times() -> None:
+    class Elsewhere:
+        def __init__(self) -> None:
+            self.asked: list[int] = []
+
+        def seconds(self, times: int) -> float:
+            self.asked.append(times)
+            return 0.5 * times
+
+    elsewhere = Elsewhere()
+    assert interleaved({"a": elsewhere}, repeats=2, shortest=1.0) == {"a": [0.5, 0.5]}
+    assert elsewhere.asked == [1, 1, 2, 2, 2]
 
 
 def test_garbage_collection_is_off_while_timing_and_on_again_after_a_failure() -> None:
