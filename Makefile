@@ -6,7 +6,7 @@ STAMP := $(VENV)/.ready
 CORE := build/core/.ready
 
 .DEFAULT_GOAL := setup
-.PHONY: setup demo test check bench bench-contenders clean
+.PHONY: setup demo test check sanitize bench bench-contenders clean
 
 setup: $(STAMP) $(CORE)
 
@@ -41,6 +41,12 @@ check: $(STAMP)
 	$(BIN)/ruff check src tests benchmarks
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The tests of the core in C++, under AddressSanitizer and UndefinedBehaviorSanitizer. Minutes, so no part of `test`.
+sanitize:
+	cmake -S native -B build/sanitize -DTHROUGHTIME_PYTHON=OFF -DTHROUGHTIME_TESTS=ON -DTHROUGHTIME_SANITIZE=address,undefined
+	cmake --build build/sanitize --parallel 2
+	OMP_NUM_THREADS=2 build/sanitize/tests/core_tests
 
 bench: setup
 	$(BIN)/python -m benchmarks.run --charts docs/performance

@@ -14,12 +14,19 @@ namespace throughtime {
 using std::optional;
 using std::vector;
 
+constexpr i64 kLargest = i64{1} << 28;  // of a size: no product of two overflows
+constexpr int kMostThreads = 1024;      // an OpenMP library ends the process that asks for more than it can start
+
 // The order of work of one batch; see Plan in layer.h.
 class BatchPlan {
 public:
     BatchPlan(i64 seq_len, i64 batch, const optional<vector<i64>>& lengths) {
         if (seq_len < 1) throw ShapeProblem("seq_len must be at least 1, but is " + std::to_string(seq_len));
         if (batch < 1) throw ShapeProblem("batch must be at least 1, but is " + std::to_string(batch));
+        if (seq_len > kLargest || batch > kLargest) {
+            throw ShapeProblem("seq_len and batch must be at most " + std::to_string(kLargest) + ", but are " +
+                               std::to_string(seq_len) + " and " + std::to_string(batch));
+        }
         if (lengths && static_cast<i64>(lengths->size()) != batch) {
             throw ShapeProblem("lengths must hold one length for each of the " + std::to_string(batch) +
                                " sequences, but holds " + std::to_string(lengths->size()));
@@ -93,6 +100,11 @@ auto sequences(const char* name, const char* features, const Array& array, const
     return Sequences<std::remove_pointer_t<decltype(data)>>{data, array.stride(0), array.stride(1), nullptr};
 }
 
+inline int check_threads(int threads) {
+    if (threads >= 1 && threads <= kMostThreads) return threads;
+    throw OptionProblem("threads must be in 1.." + std::to_string(kMostThreads) + ", but is " + std::to_string(threads));
+}
+
 template <class T>
 Sequences<T> direction_of(Sequences<T> both, i64 offset) {
     both.data += offset;
@@ -113,6 +125,10 @@ public:
         if (input_size < 1 || hidden_size < 1) {
             throw OptionProblem("input_size and hidden_size must be at least 1, but are " + std::to_string(input_size) +
                                 " and " + std::to_string(hidden_size));
+        }
+        if (input_size > kLargest || hidden_size > kLargest) {
+            throw OptionProblem("input_size and hidden_size must be at most " + std::to_string(kLargest) + ", but are " +
+                                std::to_string(input_size) + " and " + std::to_string(hidden_size));
         }
         if (directions != 1 && directions != 2) {
             throw OptionProblem("directions must be 1 or 2, but is " + std::to_string(directions));
@@ -300,11 +316,6 @@ public:
 private:
     i64 gates() const { return options_.cell == Cell::lstm ? 4 : options_.cell == Cell::gru ? 3 : 1; }
     i64 packed_size(bool backward) const { return backward ? sizes_.packed_backward : sizes_.packed_forward; }
-
-    static int check_threads(int threads) {
-        if (threads < 1) throw OptionProblem("threads must be at least 1, but is " + std::to_string(threads));
-        return threads;
-    }
 
     static void count(const char* name, std::size_t found, int wanted) {
         if (static_cast<int>(found) == wanted) return;

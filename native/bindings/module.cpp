@@ -70,9 +70,8 @@ template <class T>
 void bind_stream(nb::module_& m, const char* name) {
     using S = Stream<T>;
     nb::class_<S>(m, name)
-        // The layers stay alive as long as the stream.
-        .def(nb::init<const vector<const Layer<T>*>&, const vector<Input>&, i64>(), nb::arg("layers"), nb::arg("packed"),
-             nb::arg("batch"), nb::keep_alive<1, 2>())
+        .def(nb::init<const vector<nb::object>&, const vector<Input>&, i64>(), nb::arg("layers"), nb::arg("packed"),
+             nb::arg("batch"))
         .def("step", &S::step, nb::arg("x"), nb::arg("y"), nb::arg("threads"))
         .def("read", &S::read, nb::arg("level"), nb::arg("cell"), nb::arg("state"))
         .def("write", &S::write, nb::arg("level"), nb::arg("cell"), nb::arg("state"));

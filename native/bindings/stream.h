@@ -5,12 +5,17 @@
 
 namespace throughtime {
 
-// Layers of one direction. The packed weights are kept alive; the state is owned here.
+// Layers of one direction. They and the packed weights are kept alive; the state is owned here.
 template <class T>
 class Stream {
 public:
-    Stream(const vector<const Layer<T>*>& layers, const vector<Input>& packed, i64 batch)
-        : plan_(1, batch, std::nullopt), batch_(batch) {
+    Stream(const vector<nb::object>& owners, const vector<Input>& packed, i64 batch)
+        : plan_(1, batch, std::nullopt), batch_(batch), owners_(owners) {
+        vector<const Layer<T>*> layers;
+        for (const nb::object& owner : owners_) {
+            if (!nb::isinstance<Layer<T>>(owner)) throw nb::type_error("layers must hold layers of the stream's element type");
+            layers.push_back(nb::inst_ptr<Layer<T>>(owner));
+        }
         if (layers.empty() || layers.size() != packed.size()) {
             throw ShapeProblem("a stream needs a layer, and packed weights for each, but got " + std::to_string(layers.size()) +
                                " and " + std::to_string(packed.size()));
@@ -33,7 +38,6 @@ public:
         const i64 I = levels_.front().layer->options().input_size, H = levels_.back().layer->options().hidden_size;
         const T* from = checked<T>("x", "(batch, input_size)", x, {batch_, I});
         T* const to = checked<T>("y", "(batch, hidden_size)", y, {batch_, H});
-        if (threads < 1) throw OptionProblem("threads must be at least 1, but is " + std::to_string(threads));
         i64 row = x.stride(0);
         for (Level& level : levels_) {
             const bool last = &level == &levels_.back();
@@ -43,7 +47,7 @@ public:
             call.plan = plan_.plan();
             call.x = {from, 0, row, nullptr};
             call.directions = 1;
-            call.threads = threads;
+            call.threads = check_threads(threads);
             ForwardDirection<T>& d = call.direction[0];
             d.packed = static_cast<const T*>(level.packed.data());
             d.h_0 = {level.h.data(), size};
@@ -88,6 +92,7 @@ private:
 
     BatchPlan plan_;
     i64 batch_;
+    vector<nb::object> owners_;  // the layers
     vector<Level> levels_;
 };
 

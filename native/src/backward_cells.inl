@@ -48,6 +48,7 @@ struct BackwardCells {
     template <int R, int NB>
     void step(const BackRows<T>& at, i64 first, i64 p) const {
         V d_h[R][NB];
+        prefetch<R, NB>(at, first, p);
         d_hidden<R, NB>(at, first, p, true, d_h);
         for (int r = 0; r < R; ++r) {
             for (int j = 0; j < NB; ++j) {
@@ -80,6 +81,20 @@ struct BackwardCells {
     }
 
 private:
+    // What the cells will read and write comes from far: it travels while the product is computed.
+    template <int R, int NB>
+    void prefetch(const BackRows<T>& at, i64 first, i64 p) const {
+        for (i64 row = first; row < first + R; ++row) {
+            for (int j = 0; j < NB; ++j) {
+                const i64 u = (p * kBlocks + j) * L;
+                for (int slot = 0; slot < lay.saved_slots; ++slot) __builtin_prefetch(at.saved[row] + slot * lay.Hp + u);
+                for (int slot = 0; slot < lay.gates_slots; ++slot) __builtin_prefetch(at.d_gates[row] + slot * lay.Hp + u, 1);
+                if (lay.options.cell == Cell::lstm) __builtin_prefetch(at.c_prev[row] + u);
+                else __builtin_prefetch(at.h_prev[row] + u);
+            }
+        }
+    }
+
     void rnn(const BackRows<T>& at, i64 row, i64 u, V d_h) const {
         const V h = load_part(at.h[row] + u, real_lanes(u));
         V d = d_h;

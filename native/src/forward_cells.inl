@@ -32,6 +32,7 @@ struct ForwardCells {
     void lstm(const StepRows<T>& at, i64 first, i64 p) const {
         V acc[R][4];
         const i64 u = p * L;
+        prefetch_saved<R>(at, first, u);
 #pragma GCC unroll 8
         for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 4
@@ -58,6 +59,7 @@ struct ForwardCells {
     void gru(const StepRows<T>& at, i64 first, i64 p) const {
         V acc[R][3];
         const i64 u = p * L, Hp = lay.Hp;
+        prefetch_saved<R>(at, first, u);
         const V bias_hn = load(packed + lay.bias_hn_at() + u);
 #pragma GCC unroll 8
         for (int r = 0; r < R; ++r) {
@@ -142,6 +144,15 @@ struct ForwardCells {
     }
 
 private:
+    // Lines that the cell will write travel while the product is computed.
+    template <int R>
+    void prefetch_saved(const StepRows<T>& at, i64 first, i64 u) const {
+        if (at.saved[first] == nullptr) return;
+        for (int r = 0; r < R; ++r) {
+            for (int slot = 0; slot < lay.saved_slots; ++slot) __builtin_prefetch(at.saved[first + r] + slot * lay.Hp + u, 1);
+        }
+    }
+
     template <int R, int NB>
     static void start_blocks(const StepRows<T>& at, i64 first, i64 u, V (&acc)[R][NB]) {
 #pragma GCC unroll 8

@@ -9,6 +9,8 @@ static inline int threads_for(int threads, i64 parts, i64 products) {
 
 constexpr i64 kTokens = 128;  // of a chunk: d_gates and inputs of so many tokens stay in the second cache
 
+constexpr i64 kRows = 48;      // of a chunk towards x: its sums stay in the first cache beside a panel
+
 // Where tokens are: each step's in the order of rank.
 struct Tokens {
     const Plan& plan;
@@ -61,8 +63,8 @@ static void back_project_panel(const Layout<T>& lay, const T* packed, const T** 
 template <class T, class Gates, class Out>
 static void back_project(const Layout<T>& lay, const T* const* packed, int directions, i64 rows, Gates&& gates, Out&& x) {
     constexpr i64 width = kBlocks * kLanes<T>;
-    alignas(64) T sums[kTokens * width];
-    const T* from[2][kTokens];
+    alignas(64) T sums[kRows * width];
+    const T* from[2][kRows];
     for (int d = 0; d < directions; ++d) {
         for (i64 i = 0; i < rows; ++i) from[d][i] = gates(d, i);
     }
@@ -80,14 +82,14 @@ template <class T>
 static void gradient_of_input(const BackwardLayer<T>& layer) {
     const Layout<T> lay(layer.options);
     const Plan& plan = layer.plan;
-    const i64 tokens = plan.offset[plan.steps], parts = ceil_div(tokens, kTokens);
+    const i64 tokens = plan.offset[plan.steps], parts = ceil_div(tokens, kRows);
     const T* packed[2] = {layer.direction[0].packed, layer.direction[1].packed};
     const int threads = threads_for(layer.threads, parts, tokens * lay.I * lay.input_width());
     in_threads(threads, [&](int thread, int count) {
         Tokens at{plan};
         for (i64 part = parts * thread / count; part < parts * (thread + 1) / count; ++part) {
-            const i64 first = part * kTokens, last = least(tokens, first + kTokens);
-            T* out[kTokens];
+            const i64 first = part * kRows, last = least(tokens, first + kRows);
+            T* out[kRows];
             at.each(first, last, [&](i64 i, i64 t, i64 rank) { out[i] = layer.d_x.at(t, plan.order[rank]); });
             back_project(
                 lay, packed, layer.directions, last - first,
@@ -129,7 +131,10 @@ public:
     static i64 sums_size(const Layout<T>& lay, const WeightProduct& p) {
         return p.slots * lay.Hp * ceil_div(p.columns, kWidth) * kWidth;
     }
-    static i64 panel_size() { return kTokens * kWidth; }
+    // Of one thread: the other factor's panels of a chunk, and one tile of d_gates.
+    static i64 work_size(i64 most_columns) {
+        return kTokens * ceil_div(most_columns, kWidth) * kWidth + padded<T>(kTokens * kTile);
+    }
 
     void clear(T* sums) const {
         const i64 width = panels_ * kWidth;
@@ -137,23 +142,23 @@ public:
     }
 
     // Adds `count` <= kTokens tokens: their d_gates rows, gates_stride apart, and the rows of the other factor.
-    void add(const T* d_gates, i64 gates_stride, const T* const* rows, i64 count, T* panel, T* sums) const {
+    void add(const T* d_gates, i64 gates_stride, const T* const* rows, i64 count, T* work, T* sums) const {
         if (first_ == last_) return;
         d_gates += product_.first_slot * lay_.Hp;
-        for (i64 p = 0; p < panels_; ++p) {
-            const i64 from = p * kWidth, real = least(kWidth, product_.columns - from);
-            const int vectors = static_cast<int>(ceil_div(real, L));
-            for (i64 i = 0; i < count; ++i) {
-                T* const out = panel + i * vectors * L;
-                if (real == kWidth) {
-                    __builtin_memcpy(out, rows[i] + from, kWidth * sizeof(T));
-                } else {
-                    for (int j = 0; j < vectors; ++j) {
-                        store(out + j * L, load_part(rows[i] + from + j * L, static_cast<int>(least(L, real - j * L))));
-                    }
+        for (i64 p = 0; p < panels_; ++p) pack_panel(rows, count, p, work + p * kTokens * kWidth);
+        T* const tile = work + panels_ * kTokens * kWidth;
+        for (i64 row = first_; row < last_; row += kTile) {
+            with_constant<kTile>(static_cast<int>(least(kTile, last_ - row)), [&](auto size) {
+                constexpr int R = decltype(size)::value;
+                // Columns of d_gates lie far apart: packed once for all panels.
+                for (i64 k = 0; k < count; ++k) __builtin_memcpy(tile + k * R, d_gates + k * gates_stride + row, R * sizeof(T));
+                for (i64 p = 0; p < panels_; ++p) {
+                    with_constant<kBlocks>(vectors(p), [&](auto nv) {
+                        add_tile<R, decltype(nv)::value>(tile, count, work + p * kTokens * kWidth,
+                                                         sums + (row * panels_ + p) * kWidth);
+                    });
                 }
-            }
-            with_constant<kBlocks>(vectors, [&](auto nv) { add_panel<decltype(nv)::value>(d_gates, gates_stride, count, panel, sums, from); });
+            });
         }
     }
 
@@ -169,20 +174,30 @@ public:
     }
 
 private:
-    template <int NV>
-    void add_panel(const T* d_gates, i64 stride, i64 count, const T* panel, T* sums, i64 from) const {
-        for (i64 row = first_; row < last_; row += kTile) {
-            with_constant<kTile>(static_cast<int>(least(kTile, last_ - row)), [&](auto tile) {
-                constexpr int R = decltype(tile)::value;
-                Vec<T> acc[R][NV]{};
-                product_of_columns<T, R, NV>(d_gates + row, stride, count, panel, acc);
-                T* out = sums + row * panels_ * kWidth + from;
+    int vectors(i64 p) const { return static_cast<int>(ceil_div(least(kWidth, product_.columns - p * kWidth), L)); }
+
+    void pack_panel(const T* const* rows, i64 count, i64 p, T* panel) const {
+        const i64 from = p * kWidth, real = least(kWidth, product_.columns - from);
+        for (i64 i = 0; i < count; ++i) {
+            T* const out = panel + i * vectors(p) * L;
+            if (real == kWidth) {
+                __builtin_memcpy(out, rows[i] + from, kWidth * sizeof(T));
+                continue;
+            }
+            for (int j = 0; j < vectors(p); ++j) {
+                store(out + j * L, load_part(rows[i] + from + j * L, static_cast<int>(least(L, real - j * L))));
+            }
+        }
+    }
+
+    template <int R, int NV>
+    void add_tile(const T* tile, i64 count, const T* panel, T* out) const {
+        Vec<T> acc[R][NV]{};
+        product_of_packed<T, R, NV>(tile, count, panel, acc);
 #pragma GCC unroll 8
-                for (int r = 0; r < R; ++r, out += panels_ * kWidth) {
+        for (int r = 0; r < R; ++r, out += panels_ * kWidth) {
 #pragma GCC unroll 4
-                    for (int j = 0; j < NV; ++j) store(out + j * L, load(out + j * L) + acc[r][j]);
-                }
-            });
+            for (int j = 0; j < NV; ++j) store(out + j * L, load(out + j * L) + acc[r][j]);
         }
     }
 
@@ -217,21 +232,22 @@ static void gradient_of_parameters(const BackwardLayer<T>& layer, const Backward
     const int threads = threads_for(layer.threads, lay.blocks, tokens * (lay.I + lay.H) * lay.Hp);
     const i64 sums_x = Gradient::sums_size(lay, of_x), sums_h = Gradient::sums_size(lay, of_h);
     const i64 sums_reset = Gradient::sums_size(lay, of_reset_h), width = lay.gates_width();
+    const i64 work_size = padded<T>(Gradient::work_size(most(lay.I, lay.H)));
     Workspace workspace;
     workspace.reserve(Workspace::size_of<T>(sums_x) + Workspace::size_of<T>(sums_h) + Workspace::size_of<T>(sums_reset) +
                       Workspace::size_of<T>(width) + Workspace::size_of<T>(lay.Hp) +
-                      Workspace::size_of<T>(Gradient::panel_size()) * static_cast<std::size_t>(threads));
+                      Workspace::size_of<T>(work_size * threads));
     T* const at_x = workspace.take<T>(sums_x);
     T* const at_h = workspace.take<T>(sums_h);
     T* const at_reset = workspace.take<T>(sums_reset);
     T* const columns = workspace.take<T>(width);
     T* const zeros = workspace.take<T>(lay.Hp);
-    T* const panels = workspace.take<T>(Gradient::panel_size() * threads);
+    T* const work_at = workspace.take<T>(work_size * threads);
     for (i64 u = 0; u < lay.Hp; ++u) zeros[u] = T(0);
 
     in_threads(threads, [&](int thread, int count) {
         const Gradient x(lay, of_x, thread, count), h(lay, of_h, thread, count), reset_h(lay, of_reset_h, thread, count);
-        T* const panel = panels + thread * Gradient::panel_size();
+        T* const work = work_at + thread * work_size;
         x.clear(at_x), h.clear(at_h), reset_h.clear(at_reset);
         const i64 first_block = width / Gradient::L * thread / count, last_block = width / Gradient::L * (thread + 1) / count;
         for (i64 i = first_block * Gradient::L; i < last_block * Gradient::L; ++i) columns[i] = T(0);
@@ -247,9 +263,9 @@ static void gradient_of_parameters(const BackwardLayer<T>& layer, const Backward
                 rows[2][i] = d.saved + (first + i) * lay.saved_width() + 3 * lay.Hp;
             });
             const T* const d_gates = d.d_gates + first * width;
-            x.add(d_gates, width, rows[0], n, panel, at_x);
-            h.add(d_gates, width, rows[1], n, panel, at_h);
-            reset_h.add(d_gates, width, rows[2], n, panel, at_reset);
+            x.add(d_gates, width, rows[0], n, work, at_x);
+            h.add(d_gates, width, rows[1], n, work, at_h);
+            reset_h.add(d_gates, width, rows[2], n, work, at_reset);
             add_columns(d_gates, width, n, first_block, last_block, columns);
         }
         x.write(at_x, d.d_weight_ih);
@@ -285,13 +301,13 @@ template <class T>
 static void project_backward(const Options& options, const T* packed, const T* x, i64 stride, i64 rows, const T* d_projected,
                              T* d_x, T* d_weight_ih, int threads) {
     const Layout<T> lay(options);
-    const i64 width = lay.input_width(), parts = ceil_div(rows, kTokens);
+    const i64 width = lay.input_width(), parts = ceil_div(rows, kRows);
     if (d_x != nullptr) {
         in_threads(static_cast<int>(least(threads, parts)), [&](int thread, int count) {
             for (i64 part = parts * thread / count; part < parts * (thread + 1) / count; ++part) {
-                const i64 first = part * kTokens;
+                const i64 first = part * kRows;
                 back_project(
-                    lay, &packed, 1, least(kTokens, rows - first),
+                    lay, &packed, 1, least(kRows, rows - first),
                     [&](int, i64 i) { return d_projected + (first + i) * width; },
                     [&](i64 i) { return d_x + (first + i) * lay.I; });
             }
@@ -303,9 +319,10 @@ static void project_backward(const Options& options, const T* packed, const T* x
     const int members = static_cast<int>(least(threads, lay.blocks));
     const i64 size = Gradient::sums_size(lay, of_x);
     Workspace workspace;
-    workspace.reserve(Workspace::size_of<T>(size) + Workspace::size_of<T>(Gradient::panel_size() * members));
+    const i64 work_size = padded<T>(Gradient::work_size(lay.I));
+    workspace.reserve(Workspace::size_of<T>(size) + Workspace::size_of<T>(work_size * members));
     T* const sums = workspace.take<T>(size);
-    T* const panels = workspace.take<T>(Gradient::panel_size() * members);
+    T* const work = workspace.take<T>(work_size * members);
     in_threads(members, [&](int thread, int count) {
         const Gradient gradient(lay, of_x, thread, count);
         gradient.clear(sums);
@@ -313,7 +330,7 @@ static void project_backward(const Options& options, const T* packed, const T* x
             const T* from[kTokens];
             const i64 n = least(kTokens, rows - first);
             for (i64 i = 0; i < n; ++i) from[i] = x + (first + i) * stride;
-            gradient.add(d_projected + first * width, width, from, n, panels + thread * Gradient::panel_size(), sums);
+            gradient.add(d_projected + first * width, width, from, n, work + thread * work_size, sums);
         }
         gradient.write(sums, d_weight_ih);
     });

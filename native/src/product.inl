@@ -70,11 +70,11 @@ static inline __attribute__((always_inline)) void product(const T* const* rows, 
     }
 }
 
-// Row r of the left factor is column r of `a`: left(r, k) = a[k * stride + r].
+// The left factor is packed too: left(r, k) = a[k * R + r].
 template <class T, int R, int NV>
-static inline __attribute__((always_inline)) void product_of_columns(const T* a, i64 stride, i64 K, const T* panel,
-                                                                     Vec<T> (&acc)[R][NV]) {
-    for (i64 k = 0; k < K; ++k, panel += NV * kLanes<T>, a += stride) {
+static inline __attribute__((always_inline)) void product_of_packed(const T* a, i64 K, const T* panel, Vec<T> (&acc)[R][NV]) {
+    for (i64 k = 0; k < K; ++k, panel += NV * kLanes<T>, a += R) {
+        prefetch_panel<T, NV>(panel);
         add_products<T, R, NV>([&](int r) { return a[r]; }, panel, acc);
     }
 }

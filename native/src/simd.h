@@ -54,6 +54,25 @@ struct Simd<float> {
         return a * b + c;
 #endif
     }
+    // The lesser and the greater of bound and x; x where it is NaN.
+    static V at_most(V x, float bound) {
+#if defined(__AVX512F__)
+        return (V)_mm512_min_ps((__m512)broadcast(bound), (__m512)x);
+#elif defined(__AVX2__)
+        return (V)_mm256_min_ps((__m256)broadcast(bound), (__m256)x);
+#else
+        return x > bound ? broadcast(bound) : x;
+#endif
+    }
+    static V at_least(V x, float bound) {
+#if defined(__AVX512F__)
+        return (V)_mm512_max_ps((__m512)broadcast(bound), (__m512)x);
+#elif defined(__AVX2__)
+        return (V)_mm256_max_ps((__m256)broadcast(bound), (__m256)x);
+#else
+        return x < bound ? broadcast(bound) : x;
+#endif
+    }
     // 1 / a to 1 unit in the last place, for a in 1..2^126 or NaN.
     static V reciprocal(V a) {
 #if defined(__AVX512F__)
@@ -89,6 +108,8 @@ struct Simd<double> {
         return a * b + c;
 #endif
     }
+    static V at_most(V x, double bound) { return x > bound ? broadcast(bound) : x; }
+    static V at_least(V x, double bound) { return x < bound ? broadcast(bound) : x; }
     static V reciprocal(V a) { return 1.0 / a; }
 };
 

@@ -55,7 +55,7 @@ int available_threads() {
 }
 
 void run_in_threads(int threads, void (*body)(void*, int, int), void* argument) {
-    if (threads <= 1) return body(argument, 0, 1);
+    if (threads <= 1 || open_mp() == nullptr || forked.load()) return body(argument, 0, 1);
     Region region{body, argument};
     open_mp()->parallel(
         [](void* data) {

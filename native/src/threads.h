@@ -13,7 +13,7 @@ namespace throughtime {
 int available_threads();
 
 // Calls body(argument, thread, threads) in up to `threads` threads at once, and waits for all. The number that each gets is the
-// number there are, which may be smaller.
+// number there are, which may be smaller: 1 in a forked child and without OpenMP.
 void run_in_threads(int threads, void (*body)(void* argument, int thread, int threads), void* argument);
 
 template <class F>

@@ -1,0 +1,138 @@
+#include "run.h"
+
+#include <algorithm>
+#include <numeric>
+
+namespace throughtime::tests {
+namespace {
+
+i64 gates(const Options& o) { return o.cell == Cell::lstm ? 4 : o.cell == Cell::gru ? 3 : 1; }
+
+template <class T>
+Block<T> block(const std::vector<double>& values) {
+    Block<T> made(static_cast<i64>(values.size()));
+    for (i64 i = 0; i < made.size; ++i) made[i] = static_cast<T>(values[static_cast<std::size_t>(i)]);
+    return made;
+}
+
+template <class T>
+std::vector<double> numbers(const Block<T>& from) {
+    std::vector<double> out;
+    for (i64 i = 0; i < from.size; ++i) out.push_back(static_cast<double>(from[i]));
+    return out;
+}
+
+template <class T>
+Rows<T> rows(T* data, int direction, const Case& c) {
+    const i64 H = c.options.hidden_size;
+    return {data == nullptr ? nullptr : data + direction * static_cast<i64>(c.lengths.size()) * H, H};
+}
+
+}  // namespace
+
+Batch::Batch(std::vector<i64> lengths) : lengths_(std::move(lengths)), order_(lengths_.size()) {
+    std::iota(order_.begin(), order_.end(), 0);
+    std::stable_sort(order_.begin(), order_.end(), [&](i64 a, i64 b) { return length(a) > length(b); });
+    for (i64 b : order_) sorted_.push_back(length(b));
+    steps_ = sorted_.front();
+    offset_.push_back(0);
+    for (i64 t = 0; t < steps_; ++t) {
+        active_.push_back(std::count_if(sorted_.begin(), sorted_.end(), [&](i64 n) { return n > t; }));
+        offset_.push_back(offset_.back() + active_.back());
+    }
+}
+
+Arguments::Arguments(const Case& c, unsigned seed) {
+    std::mt19937 engine(seed);
+    const auto draw = [&](i64 count, double scale) {
+        std::vector<double> out;
+        for (i64 i = 0; i < count; ++i) {
+            // By hand, and in float's numbers: the same on every machine, for every element type.
+            out.push_back(static_cast<float>(scale * (static_cast<double>(engine()) / 2147483648.0 - 1.0)));
+        }
+        return out;
+    };
+    const Batch batch(c.lengths);
+    const i64 I = c.options.input_size, H = c.options.hidden_size, G = gates(c.options) * H;
+    const i64 state = c.directions * batch.size() * H, cell = c.options.cell == Cell::lstm ? state : 0;
+    const double scale = 1.0 / std::sqrt(static_cast<double>(H));
+    values = {draw(batch.steps() * batch.size() * I, 1.0), draw(c.states ? state : 0, 1.0), draw(c.states ? cell : 0, 1.0)};
+    for (int d = 0; d < c.directions; ++d) {
+        values.push_back(draw(G * I, 1.0 / std::sqrt(static_cast<double>(I))));
+        values.push_back(draw(G * H, scale));
+        values.push_back(draw(c.biases ? G : 0, 1.0));
+        values.push_back(draw(c.biases ? G : 0, 1.0));
+    }
+    u_y = draw(batch.steps() * batch.size() * c.directions * H, 1.0);
+    u_h_n = draw(state, 1.0);
+    u_c_n = draw(cell, 1.0);
+    const double nan = std::numeric_limits<double>::quiet_NaN();
+    for (i64 t = 0; t < batch.steps(); ++t) {
+        for (i64 b = 0; b < batch.size(); ++b) {
+            if (t < batch.length(b)) continue;  // padding: never read
+            const i64 at = t * batch.size() + b, width = c.directions * H;
+            std::fill_n(values[0].begin() + at * I, I, nan);
+            std::fill_n(u_y.begin() + at * width, width, nan);
+        }
+    }
+}
+
+template <class T>
+Results run(const Kernels<T>& kernels, const Case& c, const Arguments& given, bool backward) {
+    const Batch batch(c.lengths);
+    const Options& o = c.options;
+    const Sizes sizes = kernels.sizes(o);
+    const i64 I = o.input_size, H = o.hidden_size, D = c.directions, B = batch.size();
+    std::vector<Block<T>> in;
+    for (const auto& values : given.values) in.push_back(block<T>(values));
+    const Block<T> y(batch.steps() * B * D * H), h_n(D * B * H), c_n(o.cell == Cell::lstm ? D * B * H : 0);
+    std::vector<Block<T>> packed, packed_back, saved, d_gates;
+    ForwardLayer<T> forward{};
+    forward.options = o;
+    forward.plan = batch.plan();
+    forward.x = {in[0].get(), B * I, I};
+    forward.directions = c.directions;
+    forward.threads = c.threads;
+    for (int d = 0; d < c.directions; ++d) {
+        const Weights<T> w{in[3 + 4 * d].get(), in[4 + 4 * d].get(), in[5 + 4 * d].get(), in[6 + 4 * d].get()};
+        packed.emplace_back(sizes.packed_forward);
+        kernels.pack(o, w, false, packed.back().get());
+        packed_back.emplace_back(sizes.packed_backward);
+        kernels.pack(o, w, true, packed_back.back().get());
+        saved.emplace_back(backward ? batch.tokens() * sizes.saved_width : 0);
+        d_gates.emplace_back(batch.tokens() * sizes.gates_width);
+    }
+    for (int d = 0; d < c.directions; ++d) {
+        forward.direction[d] = {d == 1, packed[d].get(), nullptr, nullptr, rows<const T>(in[1].get(), d, c), rows<const T>(in[2].get(), d, c),
+                                {y.get() + d * H, B * D * H, D * H}, rows<T>(h_n.get(), d, c), rows<T>(c_n.get(), d, c), saved[d].get()};
+    }
+    kernels.forward(forward);
+    Results out{{numbers(y), numbers(h_n), numbers(c_n)}, {}};
+    if (!backward) return out;
+
+    const Block<T> u_y = block<T>(given.u_y), u_h_n = block<T>(given.u_h_n), u_c_n = block<T>(given.u_c_n);
+    std::vector<Block<T>> d_in;
+    for (const auto& values : given.values) d_in.emplace_back(static_cast<i64>(values.size()));
+    BackwardLayer<T> back{};
+    back.options = o;
+    back.plan = batch.plan();
+    back.x = forward.x;
+    back.d_x = {d_in[0].get(), B * I, I};
+    back.directions = c.directions;
+    back.threads = c.threads;
+    for (int d = 0; d < c.directions; ++d) {
+        back.direction[d] = {d == 1, packed_back[d].get(), forward.direction[d].h_0, forward.direction[d].c_0,
+                             {y.get() + d * H, B * D * H, D * H}, {u_y.get() + d * H, B * D * H, D * H},
+                             rows<const T>(u_h_n.get(), d, c), rows<const T>(u_c_n.get(), d, c), saved[d].get(), d_gates[d].get(),
+                             d_in[3 + 4 * d].get(), d_in[4 + 4 * d].get(), d_in[5 + 4 * d].get(), d_in[6 + 4 * d].get(),
+                             rows<T>(d_in[1].get(), d, c), rows<T>(d_in[2].get(), d, c)};
+    }
+    kernels.backward(back);
+    for (const Block<T>& gradient : d_in) out.gradients.push_back(numbers(gradient));
+    return out;
+}
+
+template Results run<float>(const Kernels<float>&, const Case&, const Arguments&, bool);
+template Results run<double>(const Kernels<double>&, const Case&, const Arguments&, bool);
+
+}  // namespace throughtime::tests

@@ -1,0 +1,65 @@
+// One forward and backward of a layer. Every array is a heap block of exactly the size that layer.h contracts, so that a
+// sanitizer sees a read or a write beside it; outputs hold NaN before.
+#pragma once
+
+#include <cmath>
+#include <limits>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "throughtime/layer.h"
+
+namespace throughtime::tests {
+
+template <class T>
+struct Block {
+    explicit Block(i64 size) : size(size), data(new T[static_cast<std::size_t>(size)]) {
+        for (i64 i = 0; i < size; ++i) data[static_cast<std::size_t>(i)] = std::numeric_limits<T>::quiet_NaN();
+    }
+    T* get() const { return size == 0 ? nullptr : data.get(); }
+    T& operator[](i64 i) const { return data[static_cast<std::size_t>(i)]; }
+    i64 size;
+    std::unique_ptr<T[]> data;
+};
+
+// Sequences by falling length; see Plan.
+class Batch {
+public:
+    explicit Batch(std::vector<i64> lengths);
+    Plan plan() const { return {steps_, static_cast<i64>(order_.size()), sorted_.data(), order_.data(), active_.data(), offset_.data()}; }
+    i64 tokens() const { return offset_.back(); }
+    i64 size() const { return static_cast<i64>(order_.size()); }
+    i64 steps() const { return steps_; }
+    i64 length(i64 sequence) const { return lengths_[static_cast<std::size_t>(sequence)]; }
+
+private:
+    std::vector<i64> lengths_, order_, sorted_, active_, offset_;
+    i64 steps_ = 0;
+};
+
+struct Case {
+    Options options;
+    std::vector<i64> lengths;
+    int directions;
+    int threads;
+    bool biases, states;
+};
+
+// Arguments of a case: parameters of each direction, x, h_0, c_0, and an upstream gradient of each result. In double, for every T.
+struct Arguments {
+    Arguments(const Case& c, unsigned seed);
+    std::vector<std::vector<double>> values;  // x, h_0, c_0, then weight_ih, weight_hh, bias_ih, bias_hh of each direction
+    std::vector<double> u_y, u_h_n, u_c_n;
+};
+
+// y, h_n, c_n; then the gradients in the order of Arguments::values.
+struct Results {
+    std::vector<std::vector<double>> values, gradients;
+};
+
+template <class T>
+Results run(const Kernels<T>& kernels, const Case& c, const Arguments& given, bool backward);
+
+}  // namespace throughtime::tests

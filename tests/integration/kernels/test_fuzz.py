@@ -1,0 +1,24 @@
+"""No argument, however wrong, ends the process: a typed error, or a right answer. fuzz.py says how."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ENTRIES = ["BatchPlan", "Layer", "Stream", "pack", "forward", "backward", "project", "project_backward", "scatter"]
+EXAMPLES = 300
+
+
+@pytest.mark.parametrize("entry", [*ENTRIES, "activation"])
+def test_random_arguments(entry: str, tmp_path: Path) -> None:
+    note = tmp_path / "call.txt"
+    program = [sys.executable, str(Path(__file__).with_name("fuzz.py")), entry, str(note), str(EXAMPLES)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "1"}
+    done = subprocess.run(program, env=environment, capture_output=True, text=True, timeout=250, check=False)
+    call = note.read_text() if note.exists() else "none yet"
+    if done.returncode < 0:
+        pytest.fail(f"{signal.Signals(-done.returncode).name} in the call: {call}\n{done.stderr[-2000:]}")
+    assert done.returncode == 0, f"{call}\n{done.stdout[-2000:]}{done.stderr[-6000:]}"
