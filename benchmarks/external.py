@@ -90,9 +90,9 @@ class Worker:
             self._process.kill()
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
-            assert pipe is not None
-            with suppress(OSError):  # what a dead process was not sent
-                pipe.close()
+            if pipe is not None:
+                with suppress(OSError):  # what was still to be written to a process that ended
+                    pipe.close()
 
     def prepare(self, problem: Problem) -> "External":
         """Makes the case ready.
