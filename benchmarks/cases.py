@@ -118,7 +118,7 @@ _SIZES: Final = (
     (1, 100, 128, 128),
 )
 # The recurrence of recipe `default`: as many segments of 50 tokens as go through the model together.
-_OF_DEFAULT: Final = LayerShape(160, 50, 100, 64, ragged=True, bidirectional=True)
+_OF_DEFAULT: Final = LayerShape(160, 50, 100, 128, ragged=True, bidirectional=True)
 _STREAM: Final = LayerShape(1, 1, 128, 128, ragged=False)
 
 _QUICK_SIZES: Final = ((4, 24, 16, 16), (1, 12, 16, 16))
