@@ -17,10 +17,11 @@ using std::vector;
 constexpr i64 kLargest = i64{1} << 28;  // of a size: no product of two overflows
 constexpr int kMostThreads = 1024;      // an OpenMP library ends the process that asks for more than it can start
 
-// The order of work of one batch; see Plan in layer.h.
+// The order of work of one batch, see Plan in layer.h of the core; and how arrays without padding lie: end to end, or (as in a
+// PackedSequence) step by step, which needs falling lengths.
 class BatchPlan {
 public:
-    BatchPlan(i64 seq_len, i64 batch, const optional<vector<i64>>& lengths) {
+    BatchPlan(i64 seq_len, i64 batch, const optional<vector<i64>>& lengths, bool by_step = false) : by_step_(by_step) {
         if (seq_len < 1) throw ShapeProblem("seq_len must be at least 1, but is " + std::to_string(seq_len));
         if (batch < 1) throw ShapeProblem("batch must be at least 1, but is " + std::to_string(batch));
         if (seq_len > kLargest || batch > kLargest) {
@@ -39,6 +40,9 @@ public:
                 if (length >= 1 && length <= seq_len) continue;
                 throw ShapeProblem("lengths must be in 1.." + std::to_string(seq_len) + ", but one is " +
                                    std::to_string(length));
+            }
+            if (by_step && !std::is_sorted(lengths->rbegin(), lengths->rend())) {
+                throw ShapeProblem("lengths must fall, longest first, where sequences lie step by step");
             }
             std::stable_sort(order_.begin(), order_.end(), [&](i64 a, i64 b) {
                 return (*lengths)[static_cast<std::size_t>(a)] > (*lengths)[static_cast<std::size_t>(b)];
@@ -61,23 +65,30 @@ public:
     }
     i64 tokens() const { return offset_.back(); }
 
-    // Where each sequence starts, end to end, with so many features. The plan keeps the table: one for each size asked for.
+    bool by_step() const { return by_step_; }
+
+    // Where each sequence starts (end to end), or each step (step by step), with so many features. The plan keeps the
+    // table: one for each size asked for.
     const i64* starts(i64 features) const {
         std::lock_guard<std::mutex> lock(mutex_);
         vector<i64>& table = starts_[features];
-        if (table.empty()) {
-            vector<i64> length(order_.size());
-            for (std::size_t k = 0; k < order_.size(); ++k) length[static_cast<std::size_t>(order_[k])] = length_[k];
-            i64 at = 0;
-            for (i64 l : length) {
-                table.push_back(at);
-                at += l * features;
-            }
+        if (!table.empty()) return table.data();
+        if (by_step_) {
+            for (std::size_t t = 0; t < active_.size(); ++t) table.push_back(offset_[t] * features);
+            return table.data();
+        }
+        vector<i64> length(order_.size());
+        for (std::size_t k = 0; k < order_.size(); ++k) length[static_cast<std::size_t>(order_[k])] = length_[k];
+        i64 at = 0;
+        for (i64 l : length) {
+            table.push_back(at);
+            at += l * features;
         }
         return table.data();
     }
 
 private:
+    bool by_step_;
     vector<i64> order_, length_, active_, offset_;
     mutable std::map<i64, vector<i64>> starts_;
     mutable std::mutex mutex_;
@@ -86,18 +97,19 @@ private:
 // The set of this name, or the machine's best.
 const InstructionSet& choose(const optional<std::string>& name);
 
-// An array of a batch's steps: padded (seq_len, batch, features), or end to end (tokens, features) in the batch's order.
+// An array of a batch's steps: padded (seq_len, batch, features), or (tokens, features) as the plan says.
 template <class T, class Array>
 auto sequences(const char* name, const char* features, const Array& array, const BatchPlan& plan, i64 size) {
     const Plan& p = plan.plan();
     if (array.ndim() == 2) {
         const std::string what = std::string("(tokens, ") + features + ")";
         auto* data = checked<T>(name, what.c_str(), array, {plan.tokens(), size}, true);
-        return Sequences<std::remove_pointer_t<decltype(data)>>{data, size, 0, plan.starts(size)};
+        using S = Sequences<std::remove_pointer_t<decltype(data)>>;
+        return plan.by_step() ? S{data, 0, size, nullptr, plan.starts(size)} : S{data, size, 0, plan.starts(size), nullptr};
     }
     const std::string what = std::string("(seq_len, batch, ") + features + ")";
     auto* data = checked<T>(name, what.c_str(), array, {p.steps, p.batch, size});
-    return Sequences<std::remove_pointer_t<decltype(data)>>{data, array.stride(0), array.stride(1), nullptr};
+    return Sequences<std::remove_pointer_t<decltype(data)>>{data, array.stride(0), array.stride(1), nullptr, nullptr};
 }
 
 inline int check_threads(int threads) {

@@ -1,6 +1,7 @@
 // throughtime.kernels._core: the native core for Python. Every argument is checked before it is used; the interpreter's lock
 // is released while the core works.
 #include "layer.h"
+#include "pooling.h"
 #include "stream.h"
 
 #include <nanobind/stl/optional.h>
@@ -77,6 +78,17 @@ void bind_stream(nb::module_& m, const char* name) {
         .def("write", &S::write, nb::arg("level"), nb::arg("cell"), nb::arg("state"));
 }
 
+template <class T>
+void bind_pooling(nb::module_& m, const char* name) {
+    using P = Pooling<T>;
+    nb::class_<P>(m, name)
+        .def(nb::init<const optional<std::string>&>(), nb::arg("isa").none())
+        .def("forward", &P::forward, nb::arg("values"), nb::arg("lengths"), nb::arg("maximum").none(), nb::arg("at").none(),
+             nb::arg("mean").none(), nb::arg("threads"))
+        .def("backward", &P::backward, nb::arg("lengths"), nb::arg("d_maximum").none(), nb::arg("at").none(),
+             nb::arg("d_mean").none(), nb::arg("d_values"), nb::arg("threads"));
+}
+
 }  // namespace
 
 int available_threads();
@@ -90,10 +102,13 @@ NB_MODULE(_core, m) {
     m.def("instruction_sets", &available, "Names of those that run on this machine, best first.");
     m.def("available_threads", &available_threads, "Threads that a call from this thread may use.");
     nb::class_<BatchPlan>(m, "BatchPlan")
-        .def(nb::init<i64, i64, const optional<vector<i64>>&>(), nb::arg("seq_len"), nb::arg("batch"), nb::arg("lengths").none())
+        .def(nb::init<i64, i64, const optional<vector<i64>>&, bool>(), nb::arg("seq_len"), nb::arg("batch"),
+             nb::arg("lengths").none(), nb::arg("by_step") = false)
         .def_prop_ro("tokens", &BatchPlan::tokens);
     bind_layer<float>(m, "LayerFloat32");
     bind_layer<double>(m, "LayerFloat64");
+    bind_pooling<float>(m, "PoolingFloat32");
+    bind_pooling<double>(m, "PoolingFloat64");
     bind_stream<float>(m, "StreamFloat32");
     bind_stream<double>(m, "StreamFloat64");
     nb::register_exception_translator(

@@ -45,14 +45,15 @@ public:
             ForwardLayer<T> call{};
             call.options = level.layer->options();
             call.plan = plan_.plan();
-            call.x = {from, 0, row, nullptr};
+            call.x = {from, 0, row, nullptr, nullptr};
             call.directions = 1;
             call.threads = check_threads(threads);
             ForwardDirection<T>& d = call.direction[0];
             d.packed = static_cast<const T*>(level.packed.data());
             d.h_0 = {level.h.data(), size};
             d.c_0 = {level.c.data(), size};
-            d.y = last ? Sequences<T>{to, 0, y.stride(0), nullptr} : Sequences<T>{level.y.data(), 0, size, nullptr};
+            d.y = last ? Sequences<T>{to, 0, y.stride(0), nullptr, nullptr}
+                        : Sequences<T>{level.y.data(), 0, size, nullptr, nullptr};
             d.h_n = {level.h.data(), size};  // written after the step has read it
             d.c_n = {level.c.data(), size};
             level.layer->kernels().forward(call);

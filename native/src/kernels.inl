@@ -12,6 +12,7 @@
 #include "backward_cells.inl"
 #include "backward.inl"
 #include "gradients.inl"
+#include "pooling.inl"
 #include "fingerprint.inl"
 
 namespace throughtime::THROUGHTIME_NAMESPACE {
@@ -28,7 +29,7 @@ static void activation(int function, const T* in, T* out, i64 count) {
 template <class T>
 static const Kernels<T>* kernels() {
     static constexpr Kernels<T> table{kLanes<T>,  sizes<T>,   pack<T>,    forward<T>, backward<T>, project<T>,
-                                      project_backward<T>, scatter<T>, fingerprint<T>, activation<T>};
+                                      project_backward<T>, scatter<T>, pool<T>, pool_backward<T>, fingerprint<T>, activation<T>};
     return &table;
 }
 

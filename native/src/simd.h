@@ -32,7 +32,7 @@ struct Simd;
 template <>
 struct Simd<float> {
     typedef float V __attribute__((vector_size(kVectorBytes)));
-    typedef std::int32_t I __attribute__((vector_size(kVectorBytes)));
+    typedef Index<float> I __attribute__((vector_size(kVectorBytes)));
     static constexpr int lanes = kVectorBytes / 4;
 
     // By intrinsics: `V{} + x` would add, which is not the same for -0.
@@ -87,7 +87,7 @@ struct Simd<float> {
 template <>
 struct Simd<double> {
     typedef double V __attribute__((vector_size(kVectorBytes)));
-    typedef std::int64_t I __attribute__((vector_size(kVectorBytes)));
+    typedef Index<double> I __attribute__((vector_size(kVectorBytes)));
     static constexpr int lanes = kVectorBytes / 8;
 
     static V broadcast(double x) {

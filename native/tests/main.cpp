@@ -17,6 +17,7 @@ int main() {
     std::printf("a team of 2 has %d threads\n", threads);
     tests::test_activations();
     tests::test_projection();
+    tests::test_pooling();
     tests::test_cells();
     if (tests::failures > 0) std::fprintf(stderr, "%d checks failed\n", tests::failures);
     else std::printf("all checks passed\n");

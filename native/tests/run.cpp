@@ -28,7 +28,78 @@ Rows<T> rows(T* data, int direction, const Case& c) {
     return {data == nullptr ? nullptr : data + direction * static_cast<i64>(c.lengths.size()) * H, H};
 }
 
+// Steps of `width` features as they lie in a case, between padded numbers and the core.
+template <class T>
+class Steps {
+public:
+    Steps(const Batch& batch, Lie lie, i64 width) : batch_(batch), lie_(lie), width_(width), starts_(batch.starts(lie)) {
+        for (i64& start : starts_) start *= width;
+    }
+
+    i64 size() const { return (lie_ == Lie::padded ? batch_.steps() * batch_.size() : batch_.tokens()) * width_; }
+
+    template <class E>
+    Sequences<E> at(E* data) const {
+        switch (lie_) {
+            case Lie::padded: return {data, batch_.size() * width_, width_, nullptr, nullptr};
+            case Lie::end_to_end: return {data, width_, 0, starts_.data(), nullptr};
+            case Lie::by_step: return {data, 0, width_, nullptr, starts_.data()};
+        }
+        return {};
+    }
+
+    Block<T> laid(const std::vector<double>& padded) const {
+        if (lie_ == Lie::padded) return block<T>(padded);
+        Block<T> made(size());
+        each([&](i64 from, i64 t, i64 b) {
+            for (i64 f = 0; f < width_; ++f) at(made.get()).at(t, b)[f] = static_cast<T>(padded[static_cast<std::size_t>(from + f)]);
+        });
+        return made;
+    }
+
+    std::vector<double> padded(const Block<T>& from) const {
+        if (lie_ == Lie::padded) return numbers(from);
+        std::vector<double> out(static_cast<std::size_t>(batch_.steps() * batch_.size() * width_));
+        each([&](i64 to, i64 t, i64 b) {
+            for (i64 f = 0; f < width_; ++f) out[static_cast<std::size_t>(to + f)] = static_cast<double>(at(from.get()).at(t, b)[f]);
+        });
+        return out;
+    }
+
+private:
+    template <class F>
+    void each(F&& f) const {
+        for (i64 t = 0; t < batch_.steps(); ++t) {
+            for (i64 b = 0; b < batch_.size(); ++b) {
+                if (t < batch_.length(b)) f((t * batch_.size() + b) * width_, t, b);
+            }
+        }
+    }
+
+    const Batch& batch_;
+    Lie lie_;
+    i64 width_;
+    std::vector<i64> starts_;
+};
+
+template <class T>
+Sequences<T> moved(Sequences<T> steps, i64 features) {
+    steps.data += features;
+    return steps;
+}
+
 }  // namespace
+
+std::vector<i64> Batch::starts(Lie lie) const {
+    if (lie == Lie::by_step) return {offset_.begin(), offset_.end() - 1};
+    std::vector<i64> out;
+    i64 at = 0;
+    for (i64 n : lengths_) {
+        out.push_back(at);
+        at += n;
+    }
+    return out;
+}
 
 Batch::Batch(std::vector<i64> lengths) : lengths_(std::move(lengths)), order_(lengths_.size()) {
     std::iota(order_.begin(), order_.end(), 0);
@@ -84,13 +155,15 @@ Results run(const Kernels<T>& kernels, const Case& c, const Arguments& given, bo
     const Sizes sizes = kernels.sizes(o);
     const i64 I = o.input_size, H = o.hidden_size, D = c.directions, B = batch.size();
     std::vector<Block<T>> in;
-    for (const auto& values : given.values) in.push_back(block<T>(values));
-    const Block<T> y(batch.steps() * B * D * H), h_n(D * B * H), c_n(o.cell == Cell::lstm ? D * B * H : 0);
+    const Steps<T> of_x(batch, c.lie, I), of_y(batch, c.lie, D * H);
+    in.push_back(of_x.laid(given.values[0]));
+    for (std::size_t i = 1; i < given.values.size(); ++i) in.push_back(block<T>(given.values[i]));
+    const Block<T> y(of_y.size()), h_n(D * B * H), c_n(o.cell == Cell::lstm ? D * B * H : 0);
     std::vector<Block<T>> packed, packed_back, saved, d_gates;
     ForwardLayer<T> forward{};
     forward.options = o;
     forward.plan = batch.plan();
-    forward.x = {in[0].get(), B * I, I};
+    forward.x = of_x.at(static_cast<const T*>(in[0].get()));
     forward.directions = c.directions;
     forward.threads = c.threads;
     for (int d = 0; d < c.directions; ++d) {
@@ -104,31 +177,33 @@ Results run(const Kernels<T>& kernels, const Case& c, const Arguments& given, bo
     }
     for (int d = 0; d < c.directions; ++d) {
         forward.direction[d] = {d == 1, packed[d].get(), nullptr, nullptr, rows<const T>(in[1].get(), d, c), rows<const T>(in[2].get(), d, c),
-                                {y.get() + d * H, B * D * H, D * H}, rows<T>(h_n.get(), d, c), rows<T>(c_n.get(), d, c), saved[d].get()};
+                                moved(of_y.at(y.get()), d * H), rows<T>(h_n.get(), d, c), rows<T>(c_n.get(), d, c), saved[d].get()};
     }
     kernels.forward(forward);
-    Results out{{numbers(y), numbers(h_n), numbers(c_n)}, {}};
+    Results out{{of_y.padded(y), numbers(h_n), numbers(c_n)}, {}};
     if (!backward) return out;
 
-    const Block<T> u_y = block<T>(given.u_y), u_h_n = block<T>(given.u_h_n), u_c_n = block<T>(given.u_c_n);
+    const Block<T> u_y = of_y.laid(given.u_y), u_h_n = block<T>(given.u_h_n), u_c_n = block<T>(given.u_c_n);
     std::vector<Block<T>> d_in;
-    for (const auto& values : given.values) d_in.emplace_back(static_cast<i64>(values.size()));
+    for (const Block<T>& block : in) d_in.emplace_back(block.size);
     BackwardLayer<T> back{};
     back.options = o;
     back.plan = batch.plan();
     back.x = forward.x;
-    back.d_x = {d_in[0].get(), B * I, I};
+    back.d_x = of_x.at(d_in[0].get());
     back.directions = c.directions;
     back.threads = c.threads;
     for (int d = 0; d < c.directions; ++d) {
         back.direction[d] = {d == 1, packed_back[d].get(), forward.direction[d].h_0, forward.direction[d].c_0,
-                             {y.get() + d * H, B * D * H, D * H}, {u_y.get() + d * H, B * D * H, D * H},
+                             moved(of_y.at(static_cast<const T*>(y.get())), d * H),
+                             moved(of_y.at(static_cast<const T*>(u_y.get())), d * H),
                              rows<const T>(u_h_n.get(), d, c), rows<const T>(u_c_n.get(), d, c), saved[d].get(), d_gates[d].get(),
                              d_in[3 + 4 * d].get(), d_in[4 + 4 * d].get(), d_in[5 + 4 * d].get(), d_in[6 + 4 * d].get(),
                              rows<T>(d_in[1].get(), d, c), rows<T>(d_in[2].get(), d, c)};
     }
     kernels.backward(back);
-    for (const Block<T>& gradient : d_in) out.gradients.push_back(numbers(gradient));
+    out.gradients.push_back(of_x.padded(d_in[0]));
+    for (std::size_t i = 1; i < d_in.size(); ++i) out.gradients.push_back(numbers(d_in[i]));
     return out;
 }
 

@@ -24,6 +24,9 @@ struct Block {
     std::unique_ptr<T[]> data;
 };
 
+// How arrays of steps lie; see Sequences. by_step needs falling lengths.
+enum class Lie { padded, end_to_end, by_step };
+
 // Sequences by falling length; see Plan.
 class Batch {
 public:
@@ -33,6 +36,8 @@ public:
     i64 size() const { return static_cast<i64>(order_.size()); }
     i64 steps() const { return steps_; }
     i64 length(i64 sequence) const { return lengths_[static_cast<std::size_t>(sequence)]; }
+    // Rows before each sequence, or before each step.
+    std::vector<i64> starts(Lie lie) const;
 
 private:
     std::vector<i64> lengths_, order_, sorted_, active_, offset_;
@@ -45,6 +50,7 @@ struct Case {
     int directions;
     int threads;
     bool biases, states;
+    Lie lie = Lie::padded;
 };
 
 // Arguments of a case: parameters of each direction, x, h_0, c_0, and an upstream gradient of each result. In double, for every T.
@@ -54,7 +60,7 @@ struct Arguments {
     std::vector<double> u_y, u_h_n, u_c_n;
 };
 
-// y, h_n, c_n; then the gradients in the order of Arguments::values.
+// y, h_n, c_n; then the gradients in the order of Arguments::values. Steps are padded, with zeros, however they lay.
 struct Results {
     std::vector<std::vector<double>> values, gradients;
 };

@@ -5,5 +5,6 @@ namespace throughtime::tests {
 void test_cells();
 void test_activations();
 void test_projection();
+void test_pooling();
 
 }  // namespace throughtime::tests

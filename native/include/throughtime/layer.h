@@ -10,10 +10,15 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 namespace throughtime {
 
 using i64 = std::int64_t;
+
+// As wide as T, so that a vector of one selects a vector of the other.
+template <class T>
+using Index = std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;
 
 enum class Cell : int { rnn = 0, gru = 1, lstm = 2 };
 enum class Nonlinearity : int { tanh = 0, relu = 1, sigmoid = 2, identity = 3 };
@@ -28,16 +33,20 @@ struct Options {
 };
 
 // Features of each step of each sequence; those of step t of sequence b start at at(t, b), and are contiguous. Padded
-// (T, B, features), in any order of the first two axes: row_start is null. End to end, (tokens, features), without padding:
-// sequence b starts at row_start[b], and `row` is not used.
+// (T, B, features), in any order of the first two axes: both tables are null. Without padding, (tokens, features): end to
+// end, where sequence b starts at row_start[b]; or step by step, where step t starts at step_start[t] and sequence b is its
+// row b, so that the batch must be in the order of rank (a PackedSequence of torch).
 template <class T>
 struct Sequences {
     T* data;
     i64 step;
     i64 row;
     const i64* row_start;
-    T* at(i64 t, i64 b) const { return data + t * step + (row_start != nullptr ? row_start[b] : b * row); }
-    bool has_padding() const { return row_start == nullptr; }
+    const i64* step_start;
+    T* at(i64 t, i64 b) const {
+        return data + (step_start != nullptr ? step_start[t] : t * step) + (row_start != nullptr ? row_start[b] : b * row);
+    }
+    bool has_padding() const { return row_start == nullptr && step_start == nullptr; }
 };
 
 // (B, features): those of sequence b start at data + b * row. data may be null where it is said.
@@ -125,6 +134,34 @@ struct BackwardLayer {
     int threads;
 };
 
+// Texts end to end: text i has tokens start[i] .. start[i + 1] - 1, at least one.
+struct Texts {
+    i64 count;
+    const i64* start;  // (count + 1), from 0
+};
+
+// Maximum and mean of each feature over the tokens of each text; one of them may be null. NaN is the maximum where there is
+// one. Of equal maxima the first counts.
+template <class T>
+struct Pool {
+    Texts texts;
+    i64 features;
+    const T* values;  // (tokens, features)
+    T* maximum;       // out (texts, features)
+    Index<T>* at;     // out (texts, features): the token that has it; null with maximum
+    T* mean;          // out (texts, features)
+};
+
+template <class T>
+struct PoolBackward {
+    Texts texts;
+    i64 features;
+    const T* d_maximum;  // (texts, features); null: zeros
+    const Index<T>* at;  // from pool; null with d_maximum
+    const T* d_mean;     // (texts, features); null: zeros
+    T* d_values;         // out (tokens, features)
+};
+
 // Numbers of elements. They depend on the instruction set.
 struct Sizes {
     i64 packed_forward;
@@ -153,6 +190,8 @@ struct Kernels {
     // apart, in the order of i. width is a multiple of `lanes`.
     void (*scatter)(const T* values, i64 stride, const std::int32_t* ids, i64 count, i64 width, i64 rows, T* out,
                     int threads);
+    void (*pool)(const Pool<T>&, int threads);
+    void (*pool_backward)(const PoolBackward<T>&, int threads);
     // A number that any change of one value changes for certain, and other changes but for one chance in 2^32: whether
     // weights are still those that were packed.
     std::uint64_t (*fingerprint)(std::uint64_t start, const T* values, i64 count);

@@ -11,9 +11,21 @@ from throughtime.kernels.core import (
     available,
     isa,
     layer,
+    pooling,
     stream,
     threads,
     why_not,
 )
 
-__all__ = ["BatchPlan", "NativeLayer", "NativeStream", "available", "isa", "layer", "stream", "threads", "why_not"]
+__all__ = [
+    "BatchPlan",
+    "NativeLayer",
+    "NativeStream",
+    "available",
+    "isa",
+    "layer",
+    "pooling",
+    "stream",
+    "threads",
+    "why_not",
+]

@@ -11,21 +11,38 @@ from throughtime.spec.errors import OptionError
 
 if TYPE_CHECKING:
     from throughtime.kernels._core import BatchPlan as BatchPlan
-    from throughtime.kernels._core import LayerFloat32, LayerFloat64, StreamFloat32, StreamFloat64
+    from throughtime.kernels._core import (
+        LayerFloat32,
+        LayerFloat64,
+        PoolingFloat32,
+        PoolingFloat64,
+        StreamFloat32,
+        StreamFloat64,
+    )
 
     NativeLayer = LayerFloat32 | LayerFloat64
+    NativePooling = PoolingFloat32 | PoolingFloat64
     NativeStream = StreamFloat32 | StreamFloat64
     _problem: str | None
 else:
     try:
-        from throughtime.kernels._core import BatchPlan, LayerFloat32, LayerFloat64, StreamFloat32, StreamFloat64
+        from throughtime.kernels._core import (
+            BatchPlan,
+            LayerFloat32,
+            LayerFloat64,
+            PoolingFloat32,
+            PoolingFloat64,
+            StreamFloat32,
+            StreamFloat64,
+        )
 
         openmp.load()
         _problem = None
         NativeLayer = LayerFloat32 | LayerFloat64
+        NativePooling = PoolingFloat32 | PoolingFloat64
         NativeStream = StreamFloat32 | StreamFloat64
     except ImportError as error:
-        BatchPlan = NativeLayer = NativeStream = None
+        BatchPlan = NativeLayer = NativePooling = NativeStream = None
         _problem = f"the native core is not there ({error}); install throughtime where a C++ compiler is"
 
 ISA_VARIABLE: Final = "THROUGHTIME_ISA"
@@ -89,6 +106,14 @@ def layer(options: LayerOptions, index: int, dtype: str) -> "NativeLayer":
         options.num_directions,
         isa(),
     )
+
+
+@lru_cache(maxsize=2)
+def pooling(dtype: str) -> "NativePooling":
+    """Pooling over texts, in "float32" or "float64"."""
+    from throughtime.kernels._core import PoolingFloat32, PoolingFloat64
+
+    return (PoolingFloat32 if dtype == "float32" else PoolingFloat64)(isa())
 
 
 def stream(layers: "Sequence[NativeLayer]", packed: Sequence[Any], batch: int) -> "NativeStream":

@@ -11,10 +11,10 @@ from torch.nn import Parameter
 from torch.nn.utils.rnn import PackedSequence
 
 from throughtime.nn import cudnn
-from throughtime.nn.lengths import Lengths
+from throughtime.nn.lengths import Lengths, check_end_to_end
 from throughtime.nn.packing import forget
 from throughtime.nn.plain import LayerWeights
-from throughtime.nn.stack import BACKENDS, Backend, run_packed, run_stack
+from throughtime.nn.stack import BACKENDS, Backend, run_end_to_end, run_packed, run_stack
 from throughtime.nn.state import State, equal_sizes, read_state, write_state
 from throughtime.nn.stream import Stream
 from throughtime.spec.cells import LayerOptions, parameter_shapes, suffix
@@ -188,6 +188,36 @@ class Recurrent(torch.nn.Module):
         elif self.batch_first:
             output = output.transpose(0, 1)
         return output, write_state(self.options, after, batched)
+
+    def end_to_end(self, input: Tensor, lengths: Lengths, hx: Any = None) -> tuple[Tensor, Any]:  # noqa: A002
+        """Runs the stack over sequences that lie one after the other, without padding.
+
+        Args:
+            input: (tokens, input_size): the steps of the first sequence, then those of the second, and so on.
+            lengths: (batch,) integers, each at least 1, that add up to the tokens.
+            hx: as of `forward`, for a batch.
+
+        Returns:
+            output: (tokens, num_directions * hidden_size), in the order of the input.
+            state: h_n, or (h_n, c_n), after each sequence's last step, in the form of `hx`.
+
+        Raises:
+            ShapeError: input, lengths or hx do not fit the layer or each other.
+            OptionError: the input's dtype is not the layer's.
+        """
+        if input.dim() != 2:
+            raise ShapeError(
+                f"input must have 2 axes, (tokens, input_size), but has {input.dim()}: {tuple(input.shape)}"
+            )
+        self._check_input(input)
+        # While compiling, values are unknown: the operator checks them when it runs.
+        compiling = torch.compiler.is_compiling()
+        checked = torch.as_tensor(lengths) if compiling else check_end_to_end(lengths, input.shape[0])
+        states = self._start(input, hx, len(checked), True)
+        output, after = run_end_to_end(
+            self.backend, self.options, self._weights(), input, states, checked, self.dropout, self.training
+        )
+        return output, write_state(self.options, after, True)
 
     def _forward_packed(self, packed: PackedSequence, hx: Any, lengths: Lengths | None) -> tuple[PackedSequence, Any]:
         if lengths is not None:

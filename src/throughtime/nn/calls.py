@@ -1,5 +1,6 @@
 """One layer on the native core: torch tensors in, new tensors out. Autograd is added in `native` and `operators`."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -41,19 +42,25 @@ def layer_call(options: LayerOptions, dtype: torch.dtype) -> LayerCall:
     return LayerCall(options, kernels.layer(options, 0, DTYPES[dtype]))
 
 
-def plan_of(seq_len: int, batch: int, lengths: Tensor | None) -> BatchPlan:
+def plan_of(x: Tensor, lengths: Tensor | None, by_step: bool) -> BatchPlan:
     """The order of work.
+
+    Args:
+        x: padded (seq_len, batch, features); or without padding (tokens, features), with lengths: sequences end to end,
+            or with `by_step` the data of a packed sequence, whose lengths fall.
 
     Raises:
         ShapeError: lengths are not (batch,) integers in 1..seq_len.
     """
     if lengths is None:
-        return _whole_plan(seq_len, batch)
+        return _whole_plan(x.shape[0], x.shape[1])
     if lengths.dim() != 1 or lengths.dtype.is_floating_point or lengths.dtype == torch.bool:
         raise ShapeError(
             f"lengths must be (batch,) integers, but its shape is {tuple(lengths.shape)} and its dtype {lengths.dtype}"
         )
-    return BatchPlan(seq_len, batch, lengths.tolist())
+    if x.dim() == 3:
+        return BatchPlan(x.shape[0], x.shape[1], lengths.tolist())
+    return BatchPlan(int(lengths.max()), len(lengths), lengths.tolist(), by_step)
 
 
 @lru_cache(maxsize=32)
@@ -61,17 +68,20 @@ def _whole_plan(seq_len: int, batch: int) -> BatchPlan:
     return BatchPlan(seq_len, batch, None)
 
 
-def new_results(call: LayerCall, x: Tensor, save: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def new_results(
+    call: LayerCall, x: Tensor, lengths: Tensor | None, save: bool
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Uninitialised output, h_n, c_n (empty but for an LSTM) and what backward needs (empty without `save`)."""
-    seq_len, batch = x.shape[:2]
+    steps = x.shape[:-1]
+    batch = x.shape[1] if lengths is None else lengths.shape[0]
     directions, size = call.options.num_directions, call.options.hidden_size[0]
-    y = x.new_empty(seq_len, batch, directions * size)
+    y = x.new_empty(*steps, directions * size)
     h_n = x.new_empty(directions, batch, size)
     c_n = x.new_empty((directions, batch, size) if call.has_cell_state else 0)
-    # As if all sequences were whole: how many tokens there are stands in `lengths`, which shapes must not depend on.
-    # What is not written to costs no memory.
+    # With padding, as if all sequences were whole: how many tokens there are stands in `lengths`, which shapes must not
+    # depend on. What is not written to costs no memory.
     width = call.kernels.saved_width
-    saved = x.new_empty((directions, seq_len * batch, width) if save and width else 0)
+    saved = x.new_empty((directions, math.prod(steps), width) if save and width else 0)
     return y, h_n, c_n, saved
 
 
@@ -79,6 +89,7 @@ def forward(
     call: LayerCall,
     plan: BatchPlan,
     x: Tensor,
+    lengths: Tensor | None,
     h_0: Tensor | None,
     c_0: Tensor | None,
     weights: Sequence[Tensor],
@@ -87,10 +98,10 @@ def forward(
     """What `new_results` names, computed.
 
     Args:
-        x: (seq_len, batch, input_size). h_0, c_0: (num_directions, batch, hidden_size), or None for zeros.
+        x, lengths: as of the plan. h_0, c_0: (num_directions, batch, hidden_size), or None for zeros.
         weights: of all directions, in torch's order.
     """
-    y, h_n, c_n, saved = results = new_results(call, x, save)
+    y, h_n, c_n, saved = results = new_results(call, x, lengths, save)
     call.kernels.forward(
         plan,
         _array(_features_contiguous(x)),

@@ -75,6 +75,58 @@ class Ragged:
         return array.flatten(0, 1).index_select(0, self._last_index).unsqueeze(0)
 
 
+@dataclass(frozen=True)
+class Unpadded:
+    """Where the rows of a batch without padding stand in the padded one.
+
+    Args:
+        lengths: (batch,) int64 on the CPU, each at least 1.
+        by_step: as in a packed sequence, all first steps first; else sequences end to end.
+        device: where the rows are.
+    """
+
+    lengths: Tensor
+    by_step: bool
+    device: torch.device
+
+    @cached_property
+    def _places(self) -> tuple[Tensor, Tensor]:
+        """Step and sequence of each row."""
+        real = torch.arange(int(self.lengths.max())).unsqueeze(1) < self.lengths
+        step, sequence = real.nonzero(as_tuple=True) if self.by_step else real.t().nonzero(as_tuple=True)[::-1]
+        return step.to(self.device), sequence.to(self.device)
+
+    def pad(self, rows: Tensor) -> Tensor:
+        """(tokens, features) → (longest, batch, features), zero on padding."""
+        padded = rows.new_zeros(int(self.lengths.max()), len(self.lengths), rows.shape[1])
+        return padded.index_put(self._places, rows)
+
+    def take(self, padded: Tensor) -> Tensor:
+        """The inverse of `pad`; what stands in the padding is left out."""
+        return padded[self._places]
+
+
+def check_end_to_end(lengths: Lengths, tokens: int) -> Tensor:
+    """`lengths` as (batch,) int64 on the CPU.
+
+    Raises:
+        ShapeError: not integers, not of one axis, one of them below 1, or their sum is not `tokens`.
+    """
+    values = torch.as_tensor(lengths, device="cpu")
+    if values.dim() != 1 or values.dtype.is_floating_point or values.dtype.is_complex or values.dtype == torch.bool:
+        raise ShapeError(
+            f"lengths must be (batch,) integers, but its shape is {tuple(values.shape)} and its dtype {values.dtype}"
+        )
+    values = values.long()
+    wrong = (values < 1).nonzero()
+    if wrong.numel():
+        first = int(wrong[0])
+        raise ShapeError(f"lengths must be at least 1, but lengths[{first}] is {int(values[first])}")
+    if int(values.sum()) != tokens:
+        raise ShapeError(f"lengths must add up to the rows of the input, but {int(values.sum())} != {tokens}")
+    return values
+
+
 def check_lengths(lengths: Lengths, seq_len: int, batch: int, device: torch.device) -> Ragged | None:
     """`lengths` as a `Ragged`, or None where every sequence fills the input, so that nothing needs masking.
 

@@ -12,7 +12,7 @@ from throughtime import kernels
 from throughtime.kernels import BatchPlan
 from throughtime.nn import calls, operators, plain
 from throughtime.nn.calls import LayerCall
-from throughtime.nn.lengths import check_lengths
+from throughtime.nn.lengths import Unpadded, check_lengths
 from throughtime.nn.state import State, zero_state
 from throughtime.spec.cells import LayerOptions
 
@@ -53,11 +53,14 @@ def run_layer(
     x: Tensor,
     state: State | None,
     lengths: Tensor | None,
+    by_step: bool = False,
 ) -> tuple[Tensor, State]:
-    """Layer `index` of a stack over (seq_len, batch, features).
+    """Layer `index` of a stack.
 
     Args:
         weights: of all directions, in torch's order.
+        x: padded (seq_len, batch, features); or without padding (tokens, features), with lengths: sequences end to end,
+            or with `by_step` the data of a packed sequence, whose lengths fall.
         state: (h_0,) or (h_0, c_0), each (num_directions, batch, hidden_size); None for zeros.
         lengths: (batch,) integers in 1..seq_len, on the CPU; None where all sequences are whole.
     """
@@ -68,14 +71,14 @@ def run_layer(
     )
     alone = _options_of_layer(options, index, len(weights))
     if torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack():
-        y, h_n, c_n = operators.run(alone, x, lengths, h_0, c_0, list(weights), save)
+        y, h_n, c_n = operators.run(alone, x, lengths, by_step, h_0, c_0, list(weights), save)
     else:
         call = calls.layer_call(alone, x.dtype)
-        plan = calls.plan_of(x.shape[0], x.shape[1], lengths)
+        plan = calls.plan_of(x, lengths, by_step)
         if save:
-            y, h_n, c_n = _Layer.apply(call, plan, x, lengths, h_0, c_0, *weights)  # type: ignore[no-untyped-call]
+            y, h_n, c_n = _Layer.apply(call, plan, by_step, x, lengths, h_0, c_0, *weights)  # type: ignore[no-untyped-call]
         else:
-            y, h_n, c_n, _ = calls.forward(call, plan, x, h_0, c_0, weights, save)
+            y, h_n, c_n, _ = calls.forward(call, plan, x, lengths, h_0, c_0, weights, save)
     return y, (h_n, c_n) if options.cell == "LSTM" else (h_n,)
 
 
@@ -100,14 +103,15 @@ class _Layer(torch.autograd.Function):
         ctx: Any,
         call: LayerCall,
         plan: BatchPlan,
+        by_step: bool,
         x: Tensor,
         lengths: Tensor | None,
         h_0: Tensor | None,
         c_0: Tensor | None,
         *weights: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        y, h_n, c_n, saved = calls.forward(call, plan, x, h_0, c_0, weights, save=True)
-        ctx.call, ctx.plan = call, plan
+        y, h_n, c_n, saved = calls.forward(call, plan, x, lengths, h_0, c_0, weights, save=True)
+        ctx.call, ctx.plan, ctx.by_step = call, plan, by_step
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(x, lengths, h_0, c_0, y, saved, *weights)
         return y, h_n, c_n
@@ -115,22 +119,25 @@ class _Layer(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, d_y: Tensor | None, d_h_n: Tensor | None, d_c_n: Tensor | None) -> tuple[Any, ...]:
         x, lengths, h_0, c_0, y, saved, *weights = ctx.saved_tensors
-        wanted = [ctx.needs_input_grad[2], *ctx.needs_input_grad[4:]]
+        wanted = [ctx.needs_input_grad[3], *ctx.needs_input_grad[5:]]
         found: Sequence[Tensor | None]
         if torch.is_grad_enabled():
             upstream = (d_y, d_h_n, d_c_n)
-            found = _differentiable_backward(ctx.call.options, x, lengths, h_0, c_0, weights, wanted, upstream)
+            found = _differentiable_backward(
+                ctx.call.options, x, lengths, ctx.by_step, h_0, c_0, weights, wanted, upstream
+            )
         else:
             call, plan = ctx.call, ctx.plan
             found = calls.backward(call, plan, x, h_0, c_0, weights, y, saved, d_y, d_h_n, d_c_n, wanted)
         d_x, *others = (part if want else None for part, want in zip(found, wanted, strict=True))
-        return (None, None, d_x, None, *others)
+        return (None, None, None, d_x, None, *others)
 
 
 def _differentiable_backward(
     options: LayerOptions,
     x: Tensor,
     lengths: Tensor | None,
+    by_step: bool,
     h_0: Tensor | None,
     c_0: Tensor | None,
     weights: Sequence[Tensor],
@@ -138,12 +145,15 @@ def _differentiable_backward(
     upstream: Sequence[Tensor | None],
 ) -> list[Tensor | None]:
     """The gradients as torch operations on their own inputs, so that they can be differentiated again."""
-    seq_len, batch = x.shape[:2]
+    unpadded = None if x.dim() == 3 or lengths is None else Unpadded(lengths, by_step, x.device)
+    steps = x if unpadded is None else unpadded.pad(x)
+    seq_len, batch = steps.shape[:2]
     ragged = None if lengths is None else check_lengths(lengths, seq_len, batch, x.device)
-    state = zero_state(options, batch, x)[0] if h_0 is None else (h_0,) if c_0 is None else (h_0, c_0)
+    state = zero_state(options, batch, steps)[0] if h_0 is None else (h_0,) if c_0 is None else (h_0, c_0)
     count = len(weights) // options.num_directions
     by_direction = [tuple(weights[d : d + count]) for d in range(0, len(weights), count)]
-    y, [after] = plain.run_stack(options, [by_direction], x, [state], ragged, 0.0, training=False, by_steps=True)
+    y, [after] = plain.run_stack(options, [by_direction], steps, [state], ragged, 0.0, training=False, by_steps=True)
+    y = y if unpadded is None else unpadded.take(y)
     pairs = [(value, d) for value, d in zip((y, *after), upstream, strict=False) if d is not None]
     candidates = zip((x, h_0, c_0, *weights), wanted, strict=True)
     inputs = [tensor for tensor, want in candidates if want and tensor is not None]

@@ -20,6 +20,7 @@ def run(
     options: LayerOptions,
     x: Tensor,
     lengths: Tensor | None,
+    by_step: bool,
     h_0: Tensor | None,
     c_0: Tensor | None,
     weights: list[Tensor],
@@ -33,7 +34,7 @@ def run(
         options.hidden_size[0],
         options.num_directions,
     )
-    y, h_n, c_n, _ = layer_forward(x, lengths, h_0, c_0, weights, *settings, save)
+    y, h_n, c_n, _ = layer_forward(x, lengths, by_step, h_0, c_0, weights, *settings, save)
     return y, h_n, c_n
 
 
@@ -41,6 +42,7 @@ def run(
 def layer_forward(
     x: Tensor,
     lengths: Tensor | None,
+    by_step: bool,
     h_0: Tensor | None,
     c_0: Tensor | None,
     weights: list[Tensor],
@@ -53,14 +55,15 @@ def layer_forward(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Output, h_n, c_n (empty but for an LSTM), and what backward needs (empty without `save`)."""
     call = _call(x, cell, nonlinearity, reset_after, hidden_size, directions)
-    plan = calls.plan_of(x.shape[0], x.shape[1], lengths)
-    return calls.forward(call, plan, x, h_0, c_0, weights, save)
+    plan = calls.plan_of(x, lengths, by_step)
+    return calls.forward(call, plan, x, lengths, h_0, c_0, weights, save)
 
 
 @layer_forward.register_fake
 def _(
     x: Tensor,
     lengths: Tensor | None,
+    by_step: bool,
     h_0: Tensor | None,
     c_0: Tensor | None,
     weights: list[Tensor],
@@ -71,13 +74,15 @@ def _(
     directions: int,
     save: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    return calls.new_results(_call(x, cell, nonlinearity, reset_after, hidden_size, directions), x, save)
+    call = _call(x, cell, nonlinearity, reset_after, hidden_size, directions)
+    return calls.new_results(call, x, lengths, save)
 
 
 @torch.library.custom_op("throughtime::layer_backward", mutates_args=())
 def layer_backward(
     x: Tensor,
     lengths: Tensor | None,
+    by_step: bool,
     h_0: Tensor | None,
     c_0: Tensor | None,
     weights: list[Tensor],
@@ -95,7 +100,7 @@ def layer_backward(
 ) -> list[Tensor]:
     """Gradients of x, h_0, c_0 and each weight; empty where not `wanted`."""
     call = _call(x, cell, nonlinearity, reset_after, hidden_size, directions)
-    plan = calls.plan_of(x.shape[0], x.shape[1], lengths)
+    plan = calls.plan_of(x, lengths, by_step)
     return calls.backward(call, plan, x, h_0, c_0, weights, y, saved, d_y, d_h_n, d_c_n, wanted)
 
 
@@ -103,6 +108,7 @@ def layer_backward(
 def _(
     x: Tensor,
     lengths: Tensor | None,
+    by_step: bool,
     h_0: Tensor | None,
     c_0: Tensor | None,
     weights: list[Tensor],
@@ -124,7 +130,7 @@ def _(
 def _call(x: Tensor, cell: int, nonlinearity: int, reset_after: bool, hidden_size: int, directions: int) -> LayerCall:
     options = LayerOptions(
         cell=_CELLS[cell],
-        input_size=int(x.shape[2]),
+        input_size=int(x.shape[-1]),
         hidden_size=(hidden_size,),
         bidirectional=directions == 2,
         nonlinearity=NONLINEARITIES[nonlinearity],
@@ -134,7 +140,7 @@ def _call(x: Tensor, cell: int, nonlinearity: int, reset_after: bool, hidden_siz
 
 
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    x, lengths, h_0, c_0, weights, *ctx.settings, _ = inputs
+    x, lengths, ctx.by_step, h_0, c_0, weights, *ctx.settings, _ = inputs
     y, _, _, saved = output
     ctx.mark_non_differentiable(saved)
     ctx.set_materialize_grads(False)
@@ -143,13 +149,15 @@ def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]
 
 def _backward(ctx: Any, *upstream: Tensor | None) -> tuple[Any, ...]:
     x, lengths, h_0, c_0, y, saved, *weights = ctx.saved_tensors
-    d_y, d_h_n, d_c_n, _ = upstream
+    *upstream_of_results, _ = upstream
     needs: Sequence[Any] = ctx.needs_input_grad
-    of_weights = list(needs[4]) if isinstance(needs[4], (list, tuple)) else [needs[4]] * len(weights)
-    wanted = [needs[0], needs[2], needs[3], *of_weights]
-    found = layer_backward(x, lengths, h_0, c_0, weights, y, saved, d_y, d_h_n, d_c_n, wanted, *ctx.settings)
+    of_weights = list(needs[5]) if isinstance(needs[5], (list, tuple)) else [needs[5]] * len(weights)
+    wanted = [needs[0], needs[3], needs[4], *of_weights]
+    found = layer_backward(
+        x, lengths, ctx.by_step, h_0, c_0, weights, y, saved, *upstream_of_results, wanted, *ctx.settings
+    )
     d_x, d_h_0, d_c_0, *d_weights = (part if want else None for part, want in zip(found, wanted, strict=True))
-    return (d_x, None, d_h_0, d_c_0, d_weights, *[None] * 6)
+    return (d_x, None, None, d_h_0, d_c_0, d_weights, *[None] * 6)
 
 
 torch.library.register_autograd("throughtime::layer_forward", _backward, setup_context=_setup_context)

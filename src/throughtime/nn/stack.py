@@ -9,11 +9,11 @@ from typing import Literal, TypeAlias
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+from torch.nn.utils.rnn import PackedSequence
 
 from throughtime import kernels
 from throughtime.nn import native, plain
-from throughtime.nn.lengths import Lengths, check_lengths
+from throughtime.nn.lengths import Lengths, Unpadded, check_lengths
 from throughtime.nn.plain import LayerWeights
 from throughtime.nn.state import State, reorder, zero_state
 from throughtime.spec.cells import LayerOptions
@@ -55,6 +55,28 @@ def run_stack(
     return plain.run_stack(options, weights, x, start, ragged, dropout, training, by_steps=by_steps)
 
 
+def run_end_to_end(
+    backend: Backend,
+    options: LayerOptions,
+    weights: Sequence[LayerWeights],
+    x: Tensor,
+    states: Sequence[State] | None,
+    lengths: Tensor,
+    dropout: float,
+    training: bool,
+) -> tuple[Tensor, list[State]]:
+    """`run_stack` over sequences without padding, (tokens, input_size), one after the other.
+
+    Args:
+        lengths: (batch,) int64 on the CPU, each at least 1, together the tokens.
+    """
+    if _native(backend, x, weights):
+        return _run_native(options, weights, x, states, lengths, dropout, training)
+    rows = Unpadded(lengths, False, x.device)
+    output, after = run_stack("torch", options, weights, rows.pad(x), states, lengths, dropout, training)
+    return rows.take(output), after
+
+
 def run_packed(
     backend: Backend,
     options: LayerOptions,
@@ -69,16 +91,17 @@ def run_packed(
     seq_len, batch = len(batch_sizes), int(batch_sizes[0])
     # In the order of the packed sequence, longest first: batch_sizes[t] sequences have a step t.
     lengths = (batch_sizes.unsqueeze(1) > torch.arange(batch)).sum(0)
-    if not _native(backend, data, weights):
-        ragged = check_lengths(lengths, seq_len, batch, data.device)
-        if plain.runs_packed(options, ragged):
-            start = zero_state(options, batch, data) if states is None else states
-            return plain.run_packed(options, weights, packed, start, dropout, training)
-    steps, _ = pad_packed_sequence(PackedSequence(data, batch_sizes))
     start_packed = None if states is None else reorder(states, order)
-    output, after = run_stack(backend, options, weights, steps, start_packed, lengths, dropout, training)
-    result = PackedSequence(pack_padded_sequence(output, lengths).data, batch_sizes, order, back)
-    return result, reorder(after, back)
+    if _native(backend, data, weights):
+        output, after = _run_native(options, weights, data, start_packed, lengths, dropout, training, by_step=True)
+        return PackedSequence(output, batch_sizes, order, back), reorder(after, back)
+    ragged = check_lengths(lengths, seq_len, batch, data.device)
+    if plain.runs_packed(options, ragged):
+        start = zero_state(options, batch, data) if states is None else states
+        return plain.run_packed(options, weights, packed, start, dropout, training)
+    rows = Unpadded(lengths, True, data.device)
+    output, after = run_stack("torch", options, weights, rows.pad(data), start_packed, lengths, dropout, training)
+    return PackedSequence(rows.take(output), batch_sizes, order, back), reorder(after, back)
 
 
 def _run_native(
@@ -89,13 +112,15 @@ def _run_native(
     lengths: Tensor | None,
     dropout: float,
     training: bool,
+    *,
+    by_step: bool = False,
 ) -> tuple[Tensor, list[State]]:
     ends: list[State] = []
     for layer, layer_weights in enumerate(weights):
         if layer and dropout:
             x = functional.dropout(x, dropout, training)
         state = None if states is None else states[layer]
-        x, end = native.run_layer(options, layer, [*chain.from_iterable(layer_weights)], x, state, lengths)
+        x, end = native.run_layer(options, layer, [*chain.from_iterable(layer_weights)], x, state, lengths, by_step)
         ends.append(end)
     return x, ends
 

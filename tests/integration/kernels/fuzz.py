@@ -18,9 +18,8 @@ from throughtime.spec.errors import OptionError, ShapeError
 
 CANARY, BESIDE = 7.25, 64
 OUTPUTS = {"packed_out", "output", "h_n", "c_n", "saved_out", "d_gates", "d_input", "d_h_0", "d_c_0", "d_weights",
-           "projected_out", "d_x", "d_weight_ih", "d_projected_out", "out", "y", "state_out"}  # fmt: skip
-OPTIONAL = {"input", "h_0", "c_0", "c_n", "ids", "d_h_n", "d_c_n", "d_input", "d_h_0", "d_c_0", "bias_ih", "bias_hh",
-            "d_x", "d_weight_ih", "saved_out", "d_weights"}  # fmt: skip
+           "projected_out", "d_x", "d_weight_ih", "d_projected_out", "out", "y", "state_out", "maximum_out",
+           "at_out", "mean_out", "d_values_out"}  # fmt: skip
 SIZES = st.sampled_from([1, 2, 3, 15, 16, 17, 33])
 
 
@@ -39,7 +38,11 @@ class Call:
         self.layer = self.kind(
             self.cell, draw(st.integers(0, 3)), draw(st.booleans()), self.I, self.H, self.directions, isa
         )
-        self.plan = _core.BatchPlan(self.T, self.B, self.lengths)
+        by_step = draw(st.booleans())
+        if by_step:
+            self.lengths.sort(reverse=True)
+        self.plan = _core.BatchPlan(self.T, self.B, self.lengths, by_step)
+        self.padded = draw(st.booleans())
         self.threads = draw(st.integers(1, 3))
         self.rng = np.random.default_rng(draw(st.integers(0, 99)))
         self.buffers: list[Any] = []
@@ -66,7 +69,8 @@ class Call:
         layer, I, H, T, B = self.layer, self.I, self.H, self.T, self.B  # noqa: E741
         rows, tokens, G = data.draw(st.integers(1, 5)), self.plan.tokens, (1, 3, 4)[self.cell]
         ids = self.rng.integers(0, rows, tokens).astype(np.int32)
-        y = (T, B, self.directions * H)
+        steps = (T, B) if self.padded else (tokens,)
+        y = (*steps, self.directions * H)
         threads = {"threads": self.threads}
         if entry == "pack":
             weights = {"weight_ih": self.array(G * H, I), "weight_hh": self.array(G * H, H)}
@@ -74,18 +78,18 @@ class Call:
             return {**weights, **biases, "backward": False, "packed_out": self.array(layer.packed_forward)}
         if entry == "forward":
             by_ids = data.draw(st.booleans())
-            x = {"input": None if by_ids else self.array(T, B, I), "packed": self.each(layer.packed_forward)}
+            x = {"input": None if by_ids else self.array(*steps, I), "packed": self.each(layer.packed_forward)}
             after = {**self.states("h_n"), "c_n": self.array(self.directions, B, H)}
             saved = {"saved_out": self.each(tokens, layer.saved_width)}
             table = {"projected": self.each(rows, layer.input_width) if by_ids else [], "ids": ids if by_ids else None}
             before = {**self.states("h_0"), **self.states("c_0")}
             return {"plan": self.plan, **x, **before, "output": self.array(*y), **after, **saved, **table, **threads}
         if entry == "backward":
-            x = {"input": self.array(T, B, I), "packed": self.each(layer.packed_backward)}
+            x = {"input": self.array(*steps, I), "packed": self.each(layer.packed_backward)}
             before = {**self.states("h_0"), **self.states("c_0"), "output_in": self.array(*y)}
             before["saved"] = self.each(tokens, layer.saved_width) if layer.saved_width else []
             up = {"d_output": self.array(*y), **self.states("d_h_n"), **self.states("d_c_n")}
-            out = {"d_gates": self.each(tokens, layer.gates_width), "d_input": self.array(T, B, I)}
+            out = {"d_gates": self.each(tokens, layer.gates_width), "d_input": self.array(*steps, I)}
             out |= self.states("d_h_0") | self.states("d_c_0")
             shapes = [(G * H, I), (G * H, H), (G * H,), (G * H,)]
             weights = {"d_weights": [[self.array(*s) for s in shapes] for _ in range(self.directions)]}
@@ -141,7 +145,7 @@ def spoil_array(data: st.DataObject, name: str, a: Any) -> tuple[Any, bool, str]
     if kind == "fewer axes" and a.ndim > 1:
         return a.reshape(-1), True, kind
     if kind == "more axes":
-        return a[None], True, kind
+        return a[None], name not in STEPS, kind  # (1, tokens, features) may be what padded steps are
     if kind == "values" and a.dtype.kind == "f":
         poison = data.draw(st.sampled_from([np.nan, np.inf, -np.inf, 1e-44, 3e38]))
         a.reshape(-1)[:: data.draw(st.integers(1, 3))] = poison
@@ -177,12 +181,13 @@ def spoil(data: st.DataObject, name: str, value: Any) -> tuple[Any, bool, str]:
 
 
 # Of these a caller may pass any layout of the first axes.
-STRIDED = {"input", "output", "output_in", "d_output", "d_input", "x"}
+STEPS = {"input", "output", "output_in", "d_output", "d_input"}
+STRIDED = STEPS | {"x"}
 
 
 def relaid(data: st.DataObject, name: str, value: Any) -> Any:
     """The same numbers, with other strides where they are allowed."""
-    if name not in STRIDED or not isinstance(value, np.ndarray) or value.ndim < 2:
+    if name not in STRIDED or not isinstance(value, np.ndarray) or value.ndim < (3 if name in STEPS else 2):
         return value
     kind = data.draw(st.sampled_from(["same", "batch first", "wider", "backwards"]))
     if kind == "batch first" and value.ndim == 3:
@@ -243,15 +248,16 @@ def plans(note: Path) -> Any:
         st.none(), st.lists(st.one_of(st.integers(-2, 14), WHOLE), max_size=12), st.sampled_from(ODD_VALUES)
     )
 
-    @given(WHOLE, WHOLE, lengths)
-    def run(seq_len: int, batch: int, lengths: Any) -> None:
-        note.write_text(f"BatchPlan({seq_len}, {batch}, {lengths})")
+    @given(WHOLE, WHOLE, lengths, st.booleans())
+    def run(seq_len: int, batch: int, lengths: Any, by_step: bool) -> None:
+        note.write_text(f"BatchPlan({seq_len}, {batch}, {lengths}, {by_step})")
         real = [seq_len] * batch if lengths is None and batch < 99 else lengths
         try:
-            plan = _core.BatchPlan(seq_len, batch, lengths)
+            plan = _core.BatchPlan(seq_len, batch, lengths, by_step)
         except (ShapeError, TypeError):
             right = isinstance(real, list) and len(real) == batch and batch > 0 and 1 <= seq_len < 99
-            assert not (right and all(isinstance(n, int) and 1 <= n <= seq_len for n in real))
+            right = right and all(isinstance(n, int) and 1 <= n <= seq_len for n in real)
+            assert not (right and (not by_step or real == sorted(real, reverse=True)))
         else:
             assert plan.tokens == sum(real)
 
@@ -270,6 +276,40 @@ def layers(note: Path) -> Any:
         except (OptionError, TypeError):
             return
         assert layer.packed_forward > 0
+
+    return run
+
+
+def pooling(note: Path) -> Any:
+    @given(data=st.data())
+    def run(data: st.DataObject) -> None:
+        call = Call(data)
+        kind, places = {"float32": (_core.PoolingFloat32, np.int32), "float64": (_core.PoolingFloat64, np.int64)}[
+            call.dtype
+        ]
+        pool, shape = kind(data.draw(st.sampled_from(_core.instruction_sets()))), (call.B, call.H)
+        at = np.zeros(shape, places)
+        forward: dict[str, Any] = {"values": call.array(call.plan.tokens, call.H), "lengths": call.lengths}
+        forward |= {"maximum_out": call.array(*shape), "at_out": at, "mean_out": call.array(*shape), "threads": 2}
+        pool.forward(*forward.values())
+        backward: dict[str, Any] = {"lengths": call.lengths, "d_maximum": call.array(*shape), "at": at.copy()}
+        backward |= {"d_mean": call.array(*shape), "d_values_out": call.array(call.plan.tokens, call.H), "threads": 2}
+        pool.backward(*backward.values())
+        for method, arguments in ((pool.forward, forward), (pool.backward, backward)):
+            names = data.draw(st.lists(st.sampled_from(list(arguments)), min_size=1, max_size=2, unique=True))
+            must_raise, done = False, []
+            for name in names:
+                arguments[name], wrong, what = spoil(data, name, arguments[name])
+                must_raise |= wrong and what not in ("fewer", "more") and not what.endswith("inside")
+                done.append(f"{name}: {what}")
+            note.write_text(f"{method} of {call.dtype}, lengths {call.lengths}, {call.H} features, {done}")
+            try:
+                method(*arguments.values())
+            except (ShapeError, OptionError, TypeError) as error:
+                assert str(error)
+            else:
+                assert not must_raise, f"pooling took {done}"
+            call.check_canaries()
 
     return run
 
@@ -306,7 +346,7 @@ def streams(note: Path) -> Any:
 
 def main(entry: str, note: Path, examples: int) -> None:
     faulthandler.enable()
-    whole = {"BatchPlan": plans, "Layer": layers, "Stream": streams}
+    whole = {"BatchPlan": plans, "Layer": layers, "Stream": streams, "Pooling": pooling}
     run = whole[entry](note) if entry in whole else entry_of_layer(entry, note)
     checks = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example]
     settings(max_examples=examples, deadline=None, derandomize=True, database=None, suppress_health_check=checks)(run)()

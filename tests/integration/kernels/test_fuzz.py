@@ -8,7 +8,18 @@ from pathlib import Path
 
 import pytest
 
-ENTRIES = ["BatchPlan", "Layer", "Stream", "pack", "forward", "backward", "project", "project_backward", "scatter"]
+ENTRIES = [
+    "BatchPlan",
+    "Layer",
+    "Stream",
+    "Pooling",
+    "pack",
+    "forward",
+    "backward",
+    "project",
+    "project_backward",
+    "scatter",
+]
 EXAMPLES = 300
 
 

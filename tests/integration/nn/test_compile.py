@@ -66,6 +66,6 @@ def test_the_operators_pass_torchs_own_checks() -> None:
     weights = [torch.randn(20, 4), torch.randn(20, 5), torch.randn(20), torch.randn(20)]
     for weight in weights:
         weight.requires_grad_()
-    arguments = (x, torch.tensor([6, 2, 3]), None, None, weights, 2, 0, True, 5, 1, True)
+    arguments = (x, torch.tensor([6, 2, 3]), False, None, None, weights, 2, 0, True, 5, 1, True)
     checks = ("test_schema", "test_autograd_registration", "test_faketensor")
     torch.library.opcheck(torch.ops.throughtime.layer_forward.default, arguments, test_utils=checks)

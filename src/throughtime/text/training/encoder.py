@@ -29,22 +29,23 @@ class Embedding(nn.Module):
             self.weight[PAD_ID].zero_()
 
     def drop_words(self, ids: Tensor) -> Tensor:
-        """(batch, seq_len) ids, on training with a random share of the real ones made unknown."""
+        """ids, on training with a random share of them made unknown."""
         if not self.training or self.word_dropout == 0.0:
             return ids
-        dropped = (torch.rand(ids.shape, device=ids.device) < self.word_dropout) & (ids != PAD_ID)
-        return ids.masked_fill(dropped, UNKNOWN_ID)
+        return ids.masked_fill(torch.rand(ids.shape, device=ids.device) < self.word_dropout, UNKNOWN_ID)
 
-    def feature_mask(self, batch: int) -> Tensor | None:
-        """(batch, size) factors for a batch of texts: 0 or 1 / (1 - embedding_dropout); None for nothing dropped."""
+    def feature_mask(self, texts: int) -> Tensor | None:
+        """(texts, size) factors: 0 or 1 / (1 - embedding_dropout); None for nothing dropped."""
         if not self.training or self.embedding_dropout == 0.0:
             return None
-        kept = torch.rand(batch, self.weight.shape[1], device=self.weight.device) >= self.embedding_dropout
+        kept = torch.rand(texts, self.weight.shape[1], device=self.weight.device) >= self.embedding_dropout
         return kept.to(self.weight.dtype) / (1.0 - self.embedding_dropout)
 
-    def forward(self, ids: Tensor) -> Tensor:
-        vectors: Tensor = nn.functional.embedding(ids, self.weight, padding_idx=PAD_ID)
-        return vectors
+    def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
+        """(tokens,) ids of texts end to end, of these lengths (texts,) → (tokens, size)."""
+        vectors: Tensor = nn.functional.embedding(self.drop_words(ids), self.weight)
+        factors = self.feature_mask(len(lengths))
+        return vectors if factors is None else vectors * factors.repeat_interleave(lengths, dim=0)
 
 
 class BagEncoder(nn.Module):
@@ -55,10 +56,9 @@ class BagEncoder(nn.Module):
         self.embedding = embedding
 
     def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
-        """(batch, seq_len) ids and (batch,) lengths → (batch, seq_len, embedding_size); padding is left unmasked."""
-        vectors: Tensor = self.embedding(self.embedding.drop_words(ids))
-        factors = self.embedding.feature_mask(len(ids))
-        return vectors if factors is None else vectors * factors[:, None, :]
+        """(tokens,) ids of texts end to end, of these lengths (texts,) → (tokens, embedding_size)."""
+        vectors: Tensor = self.embedding(ids, lengths)
+        return vectors
 
 
 class RecurrentEncoder(nn.Module):
@@ -71,29 +71,17 @@ class RecurrentEncoder(nn.Module):
         self.recurrent = recurrent_stack(config, forget_bias)
 
     def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
-        """(batch, seq_len) ids and (batch,) lengths → (batch, seq_len, output_size), zero on padding."""
-        batch, seq_len = ids.shape
-        segment = seq_len if self.segment is None else min(self.segment, seq_len)
-        ids = self.embedding.drop_words(ids)
-        pieces_a_text = -(-seq_len // segment)
-        if pieces_a_text * segment != seq_len:
-            ids = nn.functional.pad(ids, (0, pieces_a_text * segment - seq_len), value=PAD_ID)
+        """(tokens,) ids of texts end to end, of these lengths (texts,) → (tokens, output_size)."""
+        pieces = lengths if self.segment is None else piece_lengths(lengths, self.segment)
+        output, _ = self.recurrent.end_to_end(self.embedding(ids, lengths), pieces)
+        return output
 
-        # Each segment is a row of its own; those that hold padding only are left out of all work.
-        starts = torch.arange(pieces_a_text, device=ids.device) * segment
-        piece_lengths = (lengths[:, None] - starts).clamp(0, segment).flatten()
-        real = piece_lengths > 0
-        pieces = ids.reshape(batch * pieces_a_text, segment)[real]
-        # (segment, pieces, embedding_size): time first and contiguous, as layers want it.
-        vectors = self.embedding(pieces.t())
-        factors = self.embedding.feature_mask(batch)
-        if factors is not None:
-            vectors = vectors * factors.repeat_interleave(pieces_a_text, dim=0)[real]
-        output, _ = self.recurrent(vectors, lengths=piece_lengths[real])
 
-        empty: Tensor = output.new_zeros(batch * pieces_a_text, segment, output.shape[-1])
-        texts = empty.index_put((real.nonzero().squeeze(1),), output.transpose(0, 1))
-        return texts.view(batch, pieces_a_text * segment, -1)[:, :seq_len]
+def piece_lengths(lengths: Tensor, segment: int) -> Tensor:
+    """Lengths of all texts' segments, in order: of a text's, only the last may be shorter than `segment`."""
+    starts = torch.arange(-(-int(lengths.max()) // segment), device=lengths.device) * segment
+    pieces = (lengths[:, None] - starts).clamp(0, segment).flatten()
+    return pieces[pieces > 0]
 
 
 def recurrent_stack(config: EncoderConfig, forget_bias: float | None) -> RNN | GRU | LSTM:

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from throughtime.nn.pooling import pool
 from throughtime.spec.model import HeadConfig
 
 
@@ -23,30 +24,32 @@ class ClassificationHead(nn.Module):
         self.output = nn.Linear(config.input_size(encoder_size), config.num_classes)
 
     def forward(self, vectors: Tensor, lengths: Tensor) -> Tensor:
-        """(batch, seq_len, encoder_size) and (batch,) lengths, each at least 1 → (batch, num_classes) scores."""
+        """(tokens, encoder_size) of texts end to end, of these lengths (texts,) → (texts, num_classes) scores."""
         scores: Tensor = self.output(self.dropout(self.pool(vectors, lengths)))
         return scores
 
     def pool(self, vectors: Tensor, lengths: Tensor) -> Tensor:
+        """(tokens, encoder_size) → (texts, features)."""
         if self.pooling == "last":
             return self._last(vectors, lengths)
-        real = (torch.arange(vectors.shape[1], device=lengths.device) < lengths[:, None])[:, :, None]
         if self.attention is not None:
-            weights = self.attention(vectors).masked_fill(~real, -torch.inf).softmax(dim=1)
-            attended: Tensor = (weights * vectors).sum(dim=1)
-            return attended
-        pooled = []
-        if "max" in self.pooling:
-            pooled.append(vectors.masked_fill(~real, -torch.inf).amax(dim=1))
-        if "mean" in self.pooling:
-            pooled.append(vectors.masked_fill(~real, 0.0).sum(dim=1) / lengths[:, None].to(vectors.dtype))
-        return torch.cat(pooled, dim=1)
+            weights = _softmax(self.attention(vectors).squeeze(1), lengths)
+            [mean] = pool(vectors * weights[:, None], lengths, mean=True)
+            return mean * lengths[:, None]
+        return torch.cat(pool(vectors, lengths, maximum="max" in self.pooling, mean="mean" in self.pooling), dim=1)
 
     def _last(self, vectors: Tensor, lengths: Tensor) -> Tensor:
         """States that have read the whole text: the forward one at the last token, the reverse one at the first."""
-        rows = torch.arange(len(vectors), device=vectors.device)
-        final = vectors[rows, lengths - 1]
+        ends = lengths.cumsum(0)
+        final = vectors[ends - 1]
         if not self.bidirectional:
             return final
-        half = vectors.shape[2] // 2
-        return torch.cat([final[:, :half], vectors[:, 0, half:]], dim=1)
+        half = vectors.shape[1] // 2
+        return torch.cat([final[:, :half], vectors[ends - lengths, half:]], dim=1)
+
+
+def _softmax(scores: Tensor, lengths: Tensor) -> Tensor:
+    """(tokens,) scores → (tokens,) shares that are 1 together in each text."""
+    real = torch.arange(int(lengths.max()), device=lengths.device) < lengths[:, None]
+    padded = scores.new_full(real.shape, -torch.inf).masked_scatter(real, scores)
+    return padded.softmax(dim=1)[real]

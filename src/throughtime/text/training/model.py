@@ -38,7 +38,8 @@ class TextModel(nn.Module):
 
     def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
         """(batch, seq_len) int64 ids, 0 on padding; (batch,) int64 lengths, each at least 1 → (batch, num_classes)."""
-        scores: Tensor = self.head(self.encoder(ids, lengths), lengths)
+        tokens = ids[torch.arange(ids.shape[1], device=ids.device) < lengths[:, None]]
+        scores: Tensor = self.head(self.encoder(tokens, lengths), lengths)
         return scores
 
     @torch.no_grad()

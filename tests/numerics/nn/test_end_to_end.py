@@ -1,0 +1,105 @@
+"""Sequences without padding, end to end or packed: the same numbers as padded ones with lengths."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+
+import throughtime.nn
+from throughtime.spec import tolerances
+
+LENGTHS = [4, 9, 1, 9, 2, 7]
+REAL = torch.arange(max(LENGTHS)) < torch.tensor(LENGTHS)[:, None]
+"""(batch, seq_len): real steps; by rows, so in the order of sequences end to end."""
+
+CELLS: list[tuple[str, dict[str, Any]]] = [
+    ("RNN", {"nonlinearity": "relu"}),
+    ("RNN", {"nonlinearity": "sigmoid"}),
+    ("GRU", {}),
+    ("GRU", {"reset_after": False}),
+    ("LSTM", {"hidden_size": [6, 3], "bidirectional": True}),
+    ("LSTM", {"num_layers": 2, "bias": False}),
+]
+
+
+def _states(layer: Any) -> list[Tensor]:
+    """h_0 of each layer, or h_0 and c_0 of each."""
+    parts = 2 if isinstance(layer, throughtime.nn.LSTM) else 1
+    sizes = layer.options.hidden_size
+    drawn = [
+        torch.randn(layer.options.num_directions, 6, size, dtype=torch.float64) for _ in range(parts) for size in sizes
+    ]
+    return [state.to(layer.all_weights[0][0].dtype).requires_grad_() for state in drawn]
+
+
+def _form(layer: Any, states: list[Tensor]) -> Any:
+    """As the layer takes and gives them."""
+    count = layer.num_layers
+    parts = [states[i : i + count] for i in range(0, len(states), count)]
+    joined = [part if isinstance(layer.hidden_size, tuple) else torch.cat(part) for part in parts]
+    return tuple(joined) if len(joined) == 2 else joined[0]
+
+
+def _flat(state: Any) -> list[Tensor]:
+    return [state] if isinstance(state, Tensor) else [tensor for part in state for tensor in _flat(part)]
+
+
+def _results(layer: Any, way: str, x: Tensor, states: list[Tensor]) -> list[Tensor]:
+    """Output of the real steps, end to end, states, then gradients of x there, the states before, the parameters."""
+    layer.zero_grad()
+    hx = _form(layer, states)
+    if way == "end to end":
+        output, after = layer.end_to_end(x, LENGTHS, hx)
+    else:
+        padded = x.new_zeros(len(LENGTHS), max(LENGTHS), x.shape[1]).masked_scatter(REAL[:, :, None], x).transpose(0, 1)
+        if way == "packed":
+            packed, after = layer(pack_padded_sequence(padded, torch.tensor(LENGTHS), enforce_sorted=False), hx)
+            assert isinstance(packed, PackedSequence)
+            steps, _ = pad_packed_sequence(packed)
+        else:
+            steps, after = layer(padded, hx, lengths=LENGTHS)
+        output = steps.transpose(0, 1)[REAL]
+    values = [output, *_flat(after)]
+    generator = torch.Generator().manual_seed(3)
+    upstream = [torch.randn(v.shape, generator=generator, dtype=torch.float64).to(v.dtype) for v in values]
+    leaves = [x, *states, *layer.parameters()]
+    return [v.detach() for v in values] + list(torch.autograd.grad(values, leaves, upstream))
+
+
+@pytest.mark.parametrize(("cell", "options"), CELLS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("way", ["end to end", "packed"])
+def test_equals_padded(cell: str, options: dict[str, Any], dtype: torch.dtype, way: str, backend: str) -> None:
+    layer = getattr(throughtime.nn, cell)(5, **{"hidden_size": 6, "dtype": dtype, "backend": backend, **options})
+    x, states = torch.randn(sum(LENGTHS), 5, dtype=dtype, requires_grad=True), _states(layer)
+    row = tolerances.GRADIENT[str(dtype).removeprefix("torch.")]
+    for got, expected in zip(_results(layer, way, x, states), _results(layer, "padded", x, states), strict=True):
+        torch.testing.assert_close(got, expected, rtol=row.rtol, atol=row.atol)
+
+
+@pytest.mark.parametrize("cell", ["RNN", "GRU", "LSTM"])
+def test_derivatives(cell: str, backend: str) -> None:
+    layer = getattr(throughtime.nn, cell)(2, 3, bidirectional=True, dtype=torch.float64, backend=backend)
+    x = torch.randn(6, 2, dtype=torch.float64, requires_grad=True)
+
+    def run(x: Tensor) -> Any:
+        output, after = layer.end_to_end(x, [2, 3, 1])
+        return output, *_flat(after)
+
+    assert torch.autograd.gradcheck(run, (x,))
+    if backend == "native" or cell != "LSTM":
+        assert torch.autograd.gradgradcheck(run, (x,))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
+def test_compiled_whole() -> None:
+    layer = throughtime.nn.GRU(4, 5, bidirectional=True)
+    compiled = torch.compile(layer.end_to_end, fullgraph=True, backend="aot_eager")
+    for lengths in ([4, 1, 3], [2, 2, 4]):
+        x, given = torch.randn(8, 4, requires_grad=True), torch.tensor(lengths)
+        outputs = [function(x, given)[0] for function in (compiled, layer.end_to_end)]
+        ours, eager = ([output.detach(), *torch.autograd.grad(output.sum(), x)] for output in outputs)
+        row = tolerances.GRADIENT["float32"]
+        torch.testing.assert_close(ours, eager, rtol=row.rtol, atol=row.atol)
