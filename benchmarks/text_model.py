@@ -9,6 +9,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from throughtime.spec.model import PAD_ID, UNKNOWN_ID
 from throughtime.text.config import TrainConfig
+from throughtime.text.training.encoder import MASKS
 from throughtime.text.training.model import TextModel
 from throughtime.text.training.segments import drop_segments
 
@@ -59,8 +60,8 @@ class TorchTextModel(nn.Module):
 
         vectors = self.embedding(ids.view(batch * count, self.segment)[real])
         if self.training:
-            kept = torch.ones(batch, vectors.shape[2])
-            kept = nn.functional.dropout(kept, self.regularisation.embedding_dropout)
+            kept = nn.functional.dropout(torch.ones(MASKS, vectors.shape[2]), self.regularisation.embedding_dropout)
+            kept = kept[torch.randint(MASKS, (batch,))]
             vectors = vectors * kept.repeat_interleave(count, dim=0)[real][:, None, :]
         states = self._run(vectors, piece_lengths[real])
 

@@ -87,6 +87,19 @@ public:
         return table.data();
     }
 
+    // Numbers of tokens, given as arrays without padding lie, in the order in which the core numbers tokens.
+    void by_token(const Input& given, const Output& out) const {
+        const auto* const from = checked<std::int32_t>("ids", "(tokens)", given, {tokens()});
+        auto* const to = checked<std::int32_t>("out", "(tokens)", out, {tokens()});
+        const i64* const start = starts(1);
+        for (std::size_t t = 0; t < active_.size(); ++t) {
+            for (i64 k = 0; k < active_[t]; ++k) {
+                const i64 b = order_[static_cast<std::size_t>(k)];
+                to[offset_[t] + k] = from[by_step_ ? start[t] + b : start[b] + static_cast<i64>(t)];
+            }
+        }
+    }
+
 private:
     bool by_step_;
     vector<i64> order_, length_, active_, offset_;

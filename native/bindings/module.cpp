@@ -104,7 +104,8 @@ NB_MODULE(_core, m) {
     nb::class_<BatchPlan>(m, "BatchPlan")
         .def(nb::init<i64, i64, const optional<vector<i64>>&, bool>(), nb::arg("seq_len"), nb::arg("batch"),
              nb::arg("lengths").none(), nb::arg("by_step") = false)
-        .def_prop_ro("tokens", &BatchPlan::tokens);
+        .def_prop_ro("tokens", &BatchPlan::tokens)
+        .def("by_token", &BatchPlan::by_token, nb::arg("ids"), nb::arg("out"));
     bind_layer<float>(m, "LayerFloat32");
     bind_layer<double>(m, "LayerFloat64");
     bind_pooling<float>(m, "PoolingFloat32");

@@ -179,9 +179,12 @@ static void sweep_back(const BackwardLayer<T>& layer) {
     Barrier barriers[2];
     in_threads(threads, [&](int thread, int count) {
         const Share share = share_of(thread, count, layer.directions, sweep);
+        const i64 row_bytes = static_cast<i64>(sizeof(T)) * (lay.saved_width() + lay.gates_width() + 5 * lay.Hp);
         for (int d = share.first_direction; d < share.last_direction; ++d) {
-            BackwardSweep<T>(layer, layer.direction[d], share, barriers[d])
-                .run(own_at + own * static_cast<std::size_t>(thread), shared_at + shared * d);
+            for_row_blocks(share, sweep, row_bytes, [&](const Share& block) {
+                BackwardSweep<T>(layer, layer.direction[d], block, barriers[d])
+                    .run(own_at + own * static_cast<std::size_t>(thread), shared_at + shared * d);
+            });
         }
     });
 }

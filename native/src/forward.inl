@@ -247,6 +247,18 @@ private:
     T* second_ = nullptr;  // by rank: z
 };
 
+// f(share) for each part of a share's rows, see row_blocks.
+template <class F>
+static inline void for_row_blocks(const Share& share, const Sweep& sweep, i64 row_bytes, F&& f) {
+    const i64 blocks = row_blocks(share, sweep, row_bytes);
+    for (i64 block = 0; block < blocks; ++block) {
+        Share part = share;
+        part.first_rank += block * share.rank_step;
+        part.rank_step *= blocks;
+        f(part);
+    }
+}
+
 template <class T>
 static void forward(const ForwardLayer<T>& layer) {
     const Layout<T> lay(layer.options);
@@ -262,9 +274,12 @@ static void forward(const ForwardLayer<T>& layer) {
     Barrier barriers[2];
     in_threads(threads, [&](int thread, int count) {
         const Share share = share_of(thread, count, layer.directions, sweep);
+        const i64 row_bytes = static_cast<i64>(sizeof(T)) * (lay.input_width() + lay.saved_width() + 3 * lay.Hp);
         for (int d = share.first_direction; d < share.last_direction; ++d) {
-            ForwardSweep<T>(layer, layer.direction[d], share, barriers[d])
-                .run(own_at + own * static_cast<std::size_t>(thread), shared_at + shared * d);
+            for_row_blocks(share, sweep, row_bytes, [&](const Share& block) {
+                ForwardSweep<T>(layer, layer.direction[d], block, barriers[d])
+                    .run(own_at + own * static_cast<std::size_t>(thread), shared_at + shared * d);
+            });
         }
     });
 }

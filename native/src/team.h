@@ -35,6 +35,10 @@ bool splits_by_units(const Sweep& sweep, int members);
 // The share of `thread` of `threads` in a layer with `directions`.
 Share share_of(int thread, int threads, int directions, const Sweep& sweep);
 
+// Into how many parts a share's rows are cut, that go through time one after the other: so many that what a step of a part
+// touches, row_bytes a row, stays in the second cache. One where the weights do not.
+i64 row_blocks(const Share& share, const Sweep& sweep, i64 row_bytes);
+
 // Threads worth starting: no more than there are rows or panels to share, and one for what takes a few microseconds.
 int useful_threads(int threads, int directions, const Sweep& sweep);
 

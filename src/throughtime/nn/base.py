@@ -11,7 +11,7 @@ from torch.nn import Parameter
 from torch.nn.utils.rnn import PackedSequence
 
 from throughtime.nn import cudnn
-from throughtime.nn.lengths import Lengths, check_end_to_end
+from throughtime.nn.lengths import Lengths, check_end_to_end, check_index
 from throughtime.nn.packing import forget
 from throughtime.nn.plain import LayerWeights
 from throughtime.nn.stack import BACKENDS, Backend, run_end_to_end, run_packed, run_stack
@@ -189,20 +189,28 @@ class Recurrent(torch.nn.Module):
             output = output.transpose(0, 1)
         return output, write_state(self.options, after, batched)
 
-    def end_to_end(self, input: Tensor, lengths: Lengths, hx: Any = None) -> tuple[Tensor, Any]:  # noqa: A002
+    def end_to_end(
+        self,
+        input: Tensor,  # noqa: A002 - torch's name
+        lengths: Lengths,
+        hx: Any = None,
+        index: Tensor | None = None,
+    ) -> tuple[Tensor, Any]:
         """Runs the stack over sequences that lie one after the other, without padding.
 
         Args:
             input: (tokens, input_size): the steps of the first sequence, then those of the second, and so on.
             lengths: (batch,) integers, each at least 1, that add up to the tokens.
             hx: as of `forward`, for a batch.
+            index: (tokens,) integers: the input of token i is input[index[i]], and `input` is (rows, input_size). Where
+                tokens share rows (words of a text), the core computes each row's products once.
 
         Returns:
             output: (tokens, num_directions * hidden_size), in the order of the input.
             state: h_n, or (h_n, c_n), after each sequence's last step, in the form of `hx`.
 
         Raises:
-            ShapeError: input, lengths or hx do not fit the layer or each other.
+            ShapeError: input, lengths, hx or index do not fit the layer or each other.
             OptionError: the input's dtype is not the layer's.
         """
         if input.dim() != 2:
@@ -212,10 +220,13 @@ class Recurrent(torch.nn.Module):
         self._check_input(input)
         # While compiling, values are unknown: the operator checks them when it runs.
         compiling = torch.compiler.is_compiling()
-        checked = torch.as_tensor(lengths) if compiling else check_end_to_end(lengths, input.shape[0])
+        if index is not None and not compiling:
+            check_index(index, input.shape[0])
+        tokens = input.shape[0] if index is None else len(index)
+        checked = torch.as_tensor(lengths) if compiling else check_end_to_end(lengths, tokens)
         states = self._start(input, hx, len(checked), True)
         output, after = run_end_to_end(
-            self.backend, self.options, self._weights(), input, states, checked, self.dropout, self.training
+            self.backend, self.options, self._weights(), input, states, checked, index, self.dropout, self.training
         )
         return output, write_state(self.options, after, True)
 

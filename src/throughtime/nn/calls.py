@@ -94,29 +94,46 @@ def forward(
     c_0: Tensor | None,
     weights: Sequence[Tensor],
     save: bool,
+    ids: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """What `new_results` names, computed.
 
     Args:
-        x, lengths: as of the plan. h_0, c_0: (num_directions, batch, hidden_size), or None for zeros.
+        x, lengths: as of the plan. With ids (see `token_ids`): x (rows, input_size), of which each token has one.
+        h_0, c_0: (num_directions, batch, hidden_size), or None for zeros.
         weights: of all directions, in torch's order.
     """
-    y, h_n, c_n, saved = results = new_results(call, x, lengths, save)
+    steps = x if ids is None else x.new_empty(()).expand(plan.tokens, 1)
+    y, h_n, c_n, saved = results = new_results(call, steps, lengths, save)
+    by_direction = [packed(call.kernels, part, backward=False) for part in _by_direction(call, weights)]
     call.kernels.forward(
         plan,
-        _array(_features_contiguous(x)),
-        [_array(packed(call.kernels, part, backward=False)) for part in _by_direction(call, weights)],
+        _array(_features_contiguous(x)) if ids is None else None,
+        [_array(part) for part in by_direction],
         _state(h_0),
         _state(c_0),
         _array(y),
         _array(h_n),
         _array(c_n) if call.has_cell_state else None,
         _tokens(saved, plan),
-        (),
-        None,
+        () if ids is None else [_array(_project(call, part, x)) for part in by_direction],
+        None if ids is None else _array(ids),
         kernels.threads(),
     )
     return results
+
+
+def token_ids(plan: BatchPlan, index: Tensor) -> Tensor:
+    """`index` (tokens,), in the order of the input, as int32 in the order in which the core numbers tokens."""
+    ids = torch.empty(index.shape, dtype=torch.int32)
+    plan.by_token(_array(index.to(torch.int32)), _array(ids))
+    return ids
+
+
+def _project(call: LayerCall, packed_weights: Tensor, x: Tensor) -> Tensor:
+    projected = x.new_empty(len(x), call.kernels.input_width)
+    call.kernels.project(_array(packed_weights), _array(x), _array(projected), kernels.threads())
+    return projected
 
 
 def new_gradients(
@@ -142,18 +159,23 @@ def backward(
     d_h_n: Tensor | None,
     d_c_n: Tensor | None,
     wanted: Sequence[bool],
+    ids: Tensor | None = None,
 ) -> list[Tensor]:
     """What `new_gradients` names, computed from upstream gradients (None: zeros)."""
     results = new_gradients(x, h_0, c_0, weights, wanted)
-    d_x, d_h_0, d_c_0, *d_weights = (
-        _array(result) if want else None for result, want in zip(results, wanted, strict=True)
-    )
     count = len(weights) // call.options.num_directions
-    width = call.kernels.gates_width
+    # With ids, those of x and of each weight_ih come from sums over the tokens of each row.
+    later = () if ids is None else (0, *range(3, len(results), count))
+    d_x, d_h_0, d_c_0, *d_weights = (
+        _array(result) if want and place not in later else None
+        for place, (result, want) in enumerate(zip(results, wanted, strict=True))
+    )
+    by_direction = [packed(call.kernels, part, backward=True) for part in _by_direction(call, weights)]
+    d_gates = [x.new_empty(plan.tokens, call.kernels.gates_width) for _ in by_direction]
     call.kernels.backward(
         plan,
-        _array(_features_contiguous(x)),
-        [_array(packed(call.kernels, part, backward=True)) for part in _by_direction(call, weights)],
+        _array(_features_contiguous(x)) if ids is None else None,
+        [_array(part) for part in by_direction],
         _state(h_0),
         _state(c_0),
         _array(y),
@@ -161,14 +183,47 @@ def backward(
         _array(_features_contiguous(torch.zeros_like(y) if d_y is None else d_y)),
         _state(d_h_n),
         _state(d_c_n) if call.has_cell_state else None,
-        [_array(x.new_empty(plan.tokens, width)) for _ in range(call.options.num_directions)],
+        [_array(part) for part in d_gates],
         d_x,
         d_h_0,
         d_c_0,
         [[*d_weights[d : d + count], None, None][:4] for d in range(0, len(weights), count)],
         kernels.threads(),
     )
+    if ids is not None:
+        d_rows = []
+        for direction, (weights_packed, gates) in enumerate(zip(by_direction, d_gates, strict=True)):
+            place = later[1 + direction]
+            d_weight_ih = results[place] if wanted[place] else None
+            d_rows.append(_project_backward(call, plan, weights_packed, x, gates, ids, wanted[0], d_weight_ih))
+        if wanted[0]:
+            results[0] = d_rows[0] if len(d_rows) == 1 else d_rows[0].add_(d_rows[1])
     return results
+
+
+def _project_backward(
+    call: LayerCall,
+    plan: BatchPlan,
+    packed_weights: Tensor,
+    x: Tensor,
+    d_gates: Tensor,
+    ids: Tensor,
+    with_x: bool,
+    d_weight_ih: Tensor | None,
+) -> Tensor:
+    """One direction's gradient of x; that of weight_ih is written."""
+    threads = kernels.threads()
+    d_projected, d_x = x.new_empty(len(x), call.kernels.input_width), x.new_empty(x.shape)
+    call.kernels.scatter(plan, _array(d_gates), _array(ids), _array(d_projected), threads)
+    call.kernels.project_backward(
+        _array(packed_weights),
+        _array(x),
+        _array(d_projected),
+        _array(d_x) if with_x else None,
+        None if d_weight_ih is None else _array(d_weight_ih),
+        threads,
+    )
+    return d_x
 
 
 def _by_direction(call: LayerCall, weights: Sequence[Tensor]) -> list[Sequence[Tensor]]:

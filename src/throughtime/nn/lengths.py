@@ -127,6 +127,19 @@ def check_end_to_end(lengths: Lengths, tokens: int) -> Tensor:
     return values
 
 
+def check_index(index: Tensor, rows: int) -> None:
+    """Raises:
+    ShapeError: not (tokens,) integers, or one of them outside 0..rows - 1.
+    """
+    if index.dim() != 1 or index.dtype not in (torch.int32, torch.int64):
+        raise ShapeError(
+            f"index must be (tokens,) integers, but its shape is {tuple(index.shape)} and its dtype {index.dtype}"
+        )
+    lowest, highest = (int(end) for end in torch.aminmax(index))
+    if lowest < 0 or highest >= rows:
+        raise ShapeError(f"index must be in 0..{rows - 1}, but goes from {lowest} to {highest}")
+
+
 def check_lengths(lengths: Lengths, seq_len: int, batch: int, device: torch.device) -> Ragged | None:
     """`lengths` as a `Ragged`, or None where every sequence fills the input, so that nothing needs masking.
 

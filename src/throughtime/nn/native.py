@@ -48,14 +48,15 @@ def transformed() -> bool:
 
 def run_layer(
     options: LayerOptions,
-    index: int,
+    layer: int,
     weights: Sequence[Tensor],
     x: Tensor,
     state: State | None,
     lengths: Tensor | None,
     by_step: bool = False,
+    index: Tensor | None = None,
 ) -> tuple[Tensor, State]:
-    """Layer `index` of a stack.
+    """One layer of a stack, from 0.
 
     Args:
         weights: of all directions, in torch's order.
@@ -63,22 +64,25 @@ def run_layer(
             or with `by_step` the data of a packed sequence, whose lengths fall.
         state: (h_0,) or (h_0, c_0), each (num_directions, batch, hidden_size); None for zeros.
         lengths: (batch,) integers in 1..seq_len, on the CPU; None where all sequences are whole.
+        index: without padding, (tokens,) rows of x (rows, features): the input of each token.
     """
     h_0 = None if state is None else state[0]
     c_0 = None if state is None or len(state) == 1 else state[1]
     save = torch.is_grad_enabled() and any(
         tensor is not None and tensor.requires_grad for tensor in (x, h_0, c_0, *weights)
     )
-    alone = _options_of_layer(options, index, len(weights))
+    alone = _options_of_layer(options, layer, len(weights))
     if torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack():
+        x = x if index is None else x[index]
         y, h_n, c_n = operators.run(alone, x, lengths, by_step, h_0, c_0, list(weights), save)
     else:
         call = calls.layer_call(alone, x.dtype)
         plan = calls.plan_of(x, lengths, by_step)
+        ids = None if index is None else calls.token_ids(plan, index)
         if save:
-            y, h_n, c_n = _Layer.apply(call, plan, by_step, x, lengths, h_0, c_0, *weights)  # type: ignore[no-untyped-call]
+            y, h_n, c_n = _Layer.apply(call, plan, by_step, ids, index, x, lengths, h_0, c_0, *weights)  # type: ignore[no-untyped-call]
         else:
-            y, h_n, c_n, _ = calls.forward(call, plan, x, lengths, h_0, c_0, weights, save)
+            y, h_n, c_n, _ = calls.forward(call, plan, x, lengths, h_0, c_0, weights, save, ids)
     return y, (h_n, c_n) if options.cell == "LSTM" else (h_n,)
 
 
@@ -104,38 +108,41 @@ class _Layer(torch.autograd.Function):
         call: LayerCall,
         plan: BatchPlan,
         by_step: bool,
+        ids: Tensor | None,
+        index: Tensor | None,
         x: Tensor,
         lengths: Tensor | None,
         h_0: Tensor | None,
         c_0: Tensor | None,
         *weights: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        y, h_n, c_n, saved = calls.forward(call, plan, x, lengths, h_0, c_0, weights, save=True)
+        y, h_n, c_n, saved = calls.forward(call, plan, x, lengths, h_0, c_0, weights, True, ids)
         ctx.call, ctx.plan, ctx.by_step = call, plan, by_step
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(x, lengths, h_0, c_0, y, saved, *weights)
+        ctx.save_for_backward(x, lengths, h_0, c_0, y, saved, ids, index, *weights)
         return y, h_n, c_n
 
     @staticmethod
     def backward(ctx: Any, d_y: Tensor | None, d_h_n: Tensor | None, d_c_n: Tensor | None) -> tuple[Any, ...]:
-        x, lengths, h_0, c_0, y, saved, *weights = ctx.saved_tensors
-        wanted = [ctx.needs_input_grad[3], *ctx.needs_input_grad[5:]]
+        x, lengths, h_0, c_0, y, saved, ids, index, *weights = ctx.saved_tensors
+        wanted = [ctx.needs_input_grad[5], *ctx.needs_input_grad[7:]]
         found: Sequence[Tensor | None]
         if torch.is_grad_enabled():
             upstream = (d_y, d_h_n, d_c_n)
             found = _differentiable_backward(
-                ctx.call.options, x, lengths, ctx.by_step, h_0, c_0, weights, wanted, upstream
+                ctx.call.options, x, index, lengths, ctx.by_step, h_0, c_0, weights, wanted, upstream
             )
         else:
             call, plan = ctx.call, ctx.plan
-            found = calls.backward(call, plan, x, h_0, c_0, weights, y, saved, d_y, d_h_n, d_c_n, wanted)
+            found = calls.backward(call, plan, x, h_0, c_0, weights, y, saved, d_y, d_h_n, d_c_n, wanted, ids)
         d_x, *others = (part if want else None for part, want in zip(found, wanted, strict=True))
-        return (None, None, None, d_x, None, *others)
+        return (*[None] * 5, d_x, None, *others)
 
 
 def _differentiable_backward(
     options: LayerOptions,
     x: Tensor,
+    index: Tensor | None,
     lengths: Tensor | None,
     by_step: bool,
     h_0: Tensor | None,
@@ -146,7 +153,8 @@ def _differentiable_backward(
 ) -> list[Tensor | None]:
     """The gradients as torch operations on their own inputs, so that they can be differentiated again."""
     unpadded = None if x.dim() == 3 or lengths is None else Unpadded(lengths, by_step, x.device)
-    steps = x if unpadded is None else unpadded.pad(x)
+    steps = x if index is None else x[index]
+    steps = steps if unpadded is None else unpadded.pad(steps)
     seq_len, batch = steps.shape[:2]
     ragged = None if lengths is None else check_lengths(lengths, seq_len, batch, x.device)
     state = zero_state(options, batch, steps)[0] if h_0 is None else (h_0,) if c_0 is None else (h_0, c_0)

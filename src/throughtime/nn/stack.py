@@ -20,6 +20,9 @@ from throughtime.spec.cells import LayerOptions
 from throughtime.spec.errors import OptionError
 
 Backend: TypeAlias = Literal["auto", "native", "torch"]
+# Share of rows among tokens from which the products of rows save less than their sums cost.
+_ROWS_WORTH = 0.8
+
 BACKENDS: tuple[Backend, ...] = ("auto", "native", "torch")
 
 
@@ -62,6 +65,7 @@ def run_end_to_end(
     x: Tensor,
     states: Sequence[State] | None,
     lengths: Tensor,
+    index: Tensor | None,
     dropout: float,
     training: bool,
 ) -> tuple[Tensor, list[State]]:
@@ -69,9 +73,13 @@ def run_end_to_end(
 
     Args:
         lengths: (batch,) int64 on the CPU, each at least 1, together the tokens.
+        index: (tokens,) int64 rows of x: the input of each token; None where x has a row a token.
     """
+    if index is not None and len(x) >= _ROWS_WORTH * len(index):
+        x, index = x[index], None
     if _native(backend, x, weights):
-        return _run_native(options, weights, x, states, lengths, dropout, training)
+        return _run_native(options, weights, x, states, lengths, dropout, training, index=index)
+    x = x if index is None else x[index]
     rows = Unpadded(lengths, False, x.device)
     output, after = run_stack("torch", options, weights, rows.pad(x), states, lengths, dropout, training)
     return rows.take(output), after
@@ -114,13 +122,17 @@ def _run_native(
     training: bool,
     *,
     by_step: bool = False,
+    index: Tensor | None = None,
 ) -> tuple[Tensor, list[State]]:
     ends: list[State] = []
     for layer, layer_weights in enumerate(weights):
         if layer and dropout:
             x = functional.dropout(x, dropout, training)
         state = None if states is None else states[layer]
-        x, end = native.run_layer(options, layer, [*chain.from_iterable(layer_weights)], x, state, lengths, by_step)
+        x, end = native.run_layer(
+            options, layer, [*chain.from_iterable(layer_weights)], x, state, lengths, by_step, index
+        )
+        index = None
         ends.append(end)
     return x, ends
 

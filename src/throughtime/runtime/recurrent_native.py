@@ -50,7 +50,8 @@ class NativeStack:
             x = np.ascontiguousarray(x, self._dtype)
         else:
             projected, rows = self._folded(x, index)
-            ids = rows[_order_of_time(lengths)]
+            ids = np.empty_like(rows)
+            plan.by_token(rows, ids)
         ends = []
         for layer, packed, size in zip(self._layers, self._packed, self._options.hidden_size, strict=True):
             y = np.empty((plan.tokens, directions * size), self._dtype)
@@ -102,12 +103,3 @@ def _project(layer: NativeLayer, packed: list[Array], x: Array) -> list[Array]:
     for weights, part in zip(packed, parts, strict=True):
         layer.project(weights, x, part, kernels.threads())
     return parts
-
-
-def _order_of_time(lengths: Array) -> Array:
-    """Where the tokens, step by step and longest sequence first, stand among the sequences end to end."""
-    order = np.argsort(-lengths, kind="stable")
-    by_length = lengths[order]
-    starts = (np.cumsum(lengths) - lengths)[order]
-    alive = np.searchsorted(-by_length, -np.arange(by_length[0]), side="left")
-    return np.concatenate([starts[:count] + t for t, count in enumerate(alive)])

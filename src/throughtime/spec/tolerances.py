@@ -15,6 +15,15 @@ class Tolerance:
     rtol: float
     atol: float
 
+    def of_sums(self, largest: float) -> "Tolerance":
+        """For an array of long sums whose largest value is `largest`: where that is above 1, atol is relative to it.
+
+        An element whose terms cancel has the rounding of its terms, not of what is left of them. The RNN with identity
+        nonlinearity, 300 units and 21 steps, shows it in float32: one of the 90,000 elements of d weight_hh, of which
+        the largest is about 50, is 3e-5 off at a value of 0.2. The core's tests in C++ compare gradients so too.
+        """
+        return Tolerance(self.rtol, self.atol * max(1.0, largest))
+
 
 OUTPUT: Final[dict[str, Tolerance]] = {
     "float32": Tolerance(rtol=2e-6, atol=2e-6),

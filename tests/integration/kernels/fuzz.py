@@ -260,6 +260,19 @@ def plans(note: Path) -> Any:
             assert not (right and (not by_step or real == sorted(real, reverse=True)))
         else:
             assert plan.tokens == sum(real)
+            if plan.tokens > 2**20:
+                return
+            ids, out = np.arange(plan.tokens, dtype=np.int32), np.zeros(plan.tokens, np.int32)
+            plan.by_token(ids, out)
+            assert np.array_equal(np.sort(out), ids)
+            for wrong in (ids[:-1], ids.astype(np.int64), ids[None], None):
+                for arguments in ((wrong, out), (ids, wrong)):
+                    try:
+                        plan.by_token(*arguments)
+                    except (ShapeError, OptionError, TypeError) as error:
+                        assert str(error)
+                    else:
+                        raise AssertionError(f"by_token took {arguments}")
 
     return run
 

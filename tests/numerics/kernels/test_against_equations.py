@@ -72,7 +72,9 @@ def test_values_and_all_gradients(
 @each_dtype
 @each_cell
 @pytest.mark.parametrize("threads", [2, 3])
-@pytest.mark.parametrize(("hidden_size", "lengths"), [(40, (60, 20, 50, 61, 7)), (100, RAGGED), (300, (3, 7))])
+@pytest.mark.parametrize(
+    ("hidden_size", "lengths"), [(40, (60, 20, 50, 61, 7)), (100, RAGGED), (300, (7, 21)), (300, (21, 21, 21))]
+)
 def test_on_threads(
     problem: Make,
     run: Make,

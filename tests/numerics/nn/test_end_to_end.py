@@ -9,6 +9,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 
 import throughtime.nn
 from throughtime.spec import tolerances
+from throughtime.spec.errors import ShapeError
 
 LENGTHS = [4, 9, 1, 9, 2, 7]
 REAL = torch.arange(max(LENGTHS)) < torch.tensor(LENGTHS)[:, None]
@@ -79,6 +80,43 @@ def test_equals_padded(cell: str, options: dict[str, Any], dtype: torch.dtype, w
         torch.testing.assert_close(got, expected, rtol=row.rtol, atol=row.atol)
 
 
+@pytest.mark.parametrize(("cell", "options"), CELLS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("rows", [1, 7, 30])
+def test_tokens_that_share_rows(
+    cell: str, options: dict[str, Any], dtype: torch.dtype, rows: int, backend: str
+) -> None:
+    layer = getattr(throughtime.nn, cell)(5, **{"hidden_size": 6, "dtype": dtype, "backend": backend, **options})
+    x, index = torch.randn(rows, 5, dtype=dtype, requires_grad=True), torch.randint(rows, (sum(LENGTHS),))
+    results = []
+    for output, after in (layer.end_to_end(x, LENGTHS, index=index), layer.end_to_end(x[index], LENGTHS)):
+        values = [output, *_flat(after)]
+        generator = torch.Generator().manual_seed(3)
+        upstream = [torch.randn(v.shape, generator=generator, dtype=torch.float64).to(v.dtype) for v in values]
+        gradients = torch.autograd.grad(values, [x, *layer.parameters()], upstream)
+        results.append(([v.detach() for v in values], gradients))
+    (ours, our_gradients), (theirs, their_gradients) = results
+    assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
+    row = tolerances.GRADIENT[str(dtype).removeprefix("torch.")]
+    torch.testing.assert_close(our_gradients, their_gradients, rtol=row.rtol, atol=row.atol)
+
+
+@pytest.mark.parametrize(
+    ("index", "message"),
+    [
+        ([0, 1, 3], r"index must be in 0\.\.2, but goes from 0 to 3"),
+        ([0, -1, 2], r"index must be in 0\.\.2, but goes from -1 to 2"),
+        ([[0, 1, 2]], r"index must be \(tokens,\) integers, but its shape is \(1, 3\)"),
+        ([0.0, 1.0, 2.0], "index must be .* integers, but .* torch.float32"),
+        ([0, 1], "lengths must add up to the rows of the input, but 3 != 2"),
+    ],
+)
+def test_an_index_that_does_not_fit(index: Any, message: str, backend: str) -> None:
+    layer = throughtime.nn.RNN(5, 6, backend=backend)  # type: ignore[arg-type]
+    with pytest.raises(ShapeError, match=message):
+        layer.end_to_end(torch.zeros(3, 5), [2, 1], index=torch.tensor(index))
+
+
 @pytest.mark.parametrize("cell", ["RNN", "GRU", "LSTM"])
 def test_derivatives(cell: str, backend: str) -> None:
     layer = getattr(throughtime.nn, cell)(2, 3, bidirectional=True, dtype=torch.float64, backend=backend)
@@ -88,9 +126,14 @@ def test_derivatives(cell: str, backend: str) -> None:
         output, after = layer.end_to_end(x, [2, 3, 1])
         return output, *_flat(after)
 
-    assert torch.autograd.gradcheck(run, (x,))
-    if backend == "native" or cell != "LSTM":
-        assert torch.autograd.gradgradcheck(run, (x,))
+    def run_indexed(x: Tensor) -> Any:
+        output, after = layer.end_to_end(x[:4], [2, 3, 1], index=torch.tensor([3, 0, 0, 1, 3, 2]))
+        return output, *_flat(after)
+
+    for function in (run, run_indexed):
+        assert torch.autograd.gradcheck(function, (x,))
+        if backend == "native" or cell != "LSTM":
+            assert torch.autograd.gradgradcheck(function, (x,))
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")

@@ -1,14 +1,20 @@
 """Encoders: token ids → one vector a token. They know nothing of classes or losses; the heads know nothing of them."""
 
+from typing import Final
+
 import torch
 from torch import Tensor, nn
 
 from throughtime.nn import GRU, LSTM, RNN
 from throughtime.spec.model import PAD_ID, UNKNOWN_ID, EncoderConfig
 
+MASKS: Final = 4
+"""Masks of embedding features that the texts of a call draw from: texts that share one share the products of their
+words. With one mask for all, the same model learns worse; with one a text, it learns no better."""
+
 
 class Embedding(nn.Module):
-    """Rows of a table, with two kinds of dropout on training.
+    """Rows of a table, each met once, with two kinds of dropout on training.
 
     Args:
         std: standard deviation of the first, normal values.
@@ -34,18 +40,20 @@ class Embedding(nn.Module):
             return ids
         return ids.masked_fill(torch.rand(ids.shape, device=ids.device) < self.word_dropout, UNKNOWN_ID)
 
-    def feature_mask(self, texts: int) -> Tensor | None:
-        """(texts, size) factors: 0 or 1 / (1 - embedding_dropout); None for nothing dropped."""
-        if not self.training or self.embedding_dropout == 0.0:
-            return None
-        kept = torch.rand(texts, self.weight.shape[1], device=self.weight.device) >= self.embedding_dropout
-        return kept.to(self.weight.dtype) / (1.0 - self.embedding_dropout)
-
-    def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
-        """(tokens,) ids of texts end to end, of these lengths (texts,) → (tokens, size)."""
-        vectors: Tensor = nn.functional.embedding(self.drop_words(ids), self.weight)
-        factors = self.feature_mask(len(lengths))
-        return vectors if factors is None else vectors * factors.repeat_interleave(lengths, dim=0)
+    def forward(self, ids: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """(tokens,) ids of texts of these lengths (texts,) → (rows, size) vectors, (tokens,) the row of each token."""
+        ids, vocabulary_size = self.drop_words(ids), len(self.weight)
+        dropping = self.training and self.embedding_dropout > 0.0
+        if dropping:
+            mask = torch.randint(MASKS, lengths.shape, device=ids.device).repeat_interleave(lengths)
+            ids = mask * vocabulary_size + ids
+        different, index = torch.unique(ids, return_inverse=True)
+        rows = nn.functional.embedding(different % vocabulary_size, self.weight)
+        if dropping:
+            kept = torch.rand(MASKS, rows.shape[1], dtype=rows.dtype, device=rows.device) >= self.embedding_dropout
+            factors = kept / (1.0 - self.embedding_dropout)
+            rows = rows * factors[different // vocabulary_size]
+        return rows, index
 
 
 class BagEncoder(nn.Module):
@@ -57,8 +65,8 @@ class BagEncoder(nn.Module):
 
     def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
         """(tokens,) ids of texts end to end, of these lengths (texts,) → (tokens, embedding_size)."""
-        vectors: Tensor = self.embedding(ids, lengths)
-        return vectors
+        rows, index = self.embedding(ids, lengths)
+        return nn.functional.embedding(index, rows)
 
 
 class RecurrentEncoder(nn.Module):
@@ -73,7 +81,8 @@ class RecurrentEncoder(nn.Module):
     def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
         """(tokens,) ids of texts end to end, of these lengths (texts,) → (tokens, output_size)."""
         pieces = lengths if self.segment is None else piece_lengths(lengths, self.segment)
-        output, _ = self.recurrent.end_to_end(self.embedding(ids, lengths), pieces)
+        rows, index = self.embedding(ids, lengths)
+        output, _ = self.recurrent.end_to_end(rows, pieces, index=index)
         return output
 
 
