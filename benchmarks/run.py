@@ -9,7 +9,7 @@ from typing import Final
 
 from benchmarks.cases import Case, ColdCase, LayerCase, TextModelCase, TrainingCase, all_cases, choose
 from benchmarks.charts import draw_if_possible
-from benchmarks.external import Workers, workers
+from benchmarks.external import LIBRARIES, Workers, workers
 from benchmarks.goals import goal_tables
 from benchmarks.layers import measure_layer
 from benchmarks.machine import conditions
@@ -82,6 +82,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--quick", action="store_true", help="tiny sizes: whether the benchmarks work, not how fast anything is"
     )
+    names = [library.name for library in LIBRARIES]
+    parser.add_argument(
+        "--without", nargs="+", default=[], choices=names, metavar="NAME", help=f"leave out: {', '.join(names)}"
+    )
     parser.add_argument("--charts", type=Path, metavar="DIR", help="draw charts into this folder")
     options = parser.parse_args(arguments)
     repeats = (_QUICK_REPEATS if options.quick else _REPEATS) if options.repeats is None else options.repeats
@@ -93,11 +97,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(str(error))
 
     failures = Failures()
-    with workers() as others:
+    with workers(tuple(library for library in LIBRARIES if library.name not in options.without)) as others:
         absent = ", ".join(others.absent)
         if absent:
             print(f"left out: {absent}; `make bench-contenders` makes their environments", file=sys.stderr)
-        run = Run({**conditions(), "quick": options.quick, "repeats": repeats, "contenders": {}}, [])
+        asked = {"quick": options.quick, "repeats": repeats, "without": options.without}
+        run = Run({**conditions(), **asked, "contenders": {}}, [])
         for results in measure(cases, repeats=repeats, quick=options.quick, others=others, failures=failures):
             run.results.extend(results)
             run.conditions["contenders"] = others.versions()
@@ -110,6 +115,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not options.quick:
             print(f"\n{goal_tables(run.results)}")
         print(f"\nall samples: {options.out}")
+    if options.without:
+        print(f"left out by --without: {', '.join(options.without)}")
     if absent:
         print(f"left out, since their environments are not there: {absent}")
     if options.charts is not None:
