@@ -58,7 +58,8 @@ template <class T>
 static void pool(const Pool<T>& p, int threads) {
     constexpr i64 width = kBlocks * kLanes<T>;
     in_threads(threads_for(threads, p.texts.count, p.texts.start[p.texts.count] * p.features), [&](int thread, int count) {
-        for (i64 text = first_text(p.texts, thread, count); text < first_text(p.texts, thread + 1, count); ++text) {
+        const i64 end = first_text(p.texts, thread + 1, count);
+        for (i64 text = first_text(p.texts, thread, count); text < end; ++text) {
             for (i64 f = 0; f < p.features; f += width) {
                 const i64 left = least(width, p.features - f);
                 with_constant<kBlocks>(static_cast<int>(ceil_div(left, kLanes<T>)), [&](auto vectors) {
@@ -74,7 +75,8 @@ template <class T>
 static void pool_backward(const PoolBackward<T>& p, int threads) {
     const i64 F = p.features;
     in_threads(threads_for(threads, p.texts.count, p.texts.start[p.texts.count] * F), [&](int thread, int count) {
-        for (i64 text = first_text(p.texts, thread, count); text < first_text(p.texts, thread + 1, count); ++text) {
+        const i64 end = first_text(p.texts, thread + 1, count);
+        for (i64 text = first_text(p.texts, thread, count); text < end; ++text) {
             const i64 first = p.texts.start[text], last = p.texts.start[text + 1];
             T* const rows = p.d_values + first * F;
             const T length = static_cast<T>(last - first);

@@ -39,6 +39,7 @@ const std::vector<Shape> kShapes = {
     {7, 40, {90, 31, 62}},  // more tokens than a chunk, and enough work for threads
     {9, 20, {6, 6, 4, 1, 1}},
     {70, 130, {12, 3}},     // threads share the hidden units
+    {2, 40, std::vector<i64>(500, 3)},  // so many rows that they go through time in blocks
 };
 
 void set_context(const Kind& kind, const Case& c, const char* set, const char* type) {

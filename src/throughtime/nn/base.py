@@ -202,8 +202,8 @@ class Recurrent(torch.nn.Module):
             input: (tokens, input_size): the steps of the first sequence, then those of the second, and so on.
             lengths: (batch,) integers, each at least 1, that add up to the tokens.
             hx: as of `forward`, for a batch.
-            index: (tokens,) integers: the input of token i is input[index[i]], and `input` is (rows, input_size). Where
-                tokens share rows (words of a text), the core computes each row's products once.
+            index: (tokens,) integers: the input of token i is input[index[i]], and `input` is (rows, input_size), all
+                finite. Where tokens share rows (words of a text), the core computes each row's products once.
 
         Returns:
             output: (tokens, num_directions * hidden_size), in the order of the input.
@@ -218,13 +218,13 @@ class Recurrent(torch.nn.Module):
                 f"input must have 2 axes, (tokens, input_size), but has {input.dim()}: {tuple(input.shape)}"
             )
         self._check_input(input)
-        # While compiling, values are unknown: the operator checks them when it runs.
+        # While compiling, values are unknown: the operators check them when they run.
         compiling = torch.compiler.is_compiling()
         if index is not None and not compiling:
-            check_index(index, input.shape[0])
-        tokens = input.shape[0] if index is None else len(index)
+            index = check_index(index, input)
+        tokens = input.shape[0] if index is None else index.shape[0]
         checked = torch.as_tensor(lengths) if compiling else check_end_to_end(lengths, tokens)
-        states = self._start(input, hx, len(checked), True)
+        states = self._start(input, hx, checked.shape[0], True)
         output, after = run_end_to_end(
             self.backend, self.options, self._weights(), input, states, checked, index, self.dropout, self.training
         )

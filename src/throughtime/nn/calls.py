@@ -103,12 +103,13 @@ def forward(
         h_0, c_0: (num_directions, batch, hidden_size), or None for zeros.
         weights: of all directions, in torch's order.
     """
+    x = _features_contiguous(x)
     steps = x if ids is None else x.new_empty(()).expand(plan.tokens, 1)
     y, h_n, c_n, saved = results = new_results(call, steps, lengths, save)
     by_direction = [packed(call.kernels, part, backward=False) for part in _by_direction(call, weights)]
     call.kernels.forward(
         plan,
-        _array(_features_contiguous(x)) if ids is None else None,
+        _array(x) if ids is None else None,
         [_array(part) for part in by_direction],
         _state(h_0),
         _state(c_0),
@@ -125,8 +126,9 @@ def forward(
 
 def token_ids(plan: BatchPlan, index: Tensor) -> Tensor:
     """`index` (tokens,), in the order of the input, as int32 in the order in which the core numbers tokens."""
-    ids = torch.empty(index.shape, dtype=torch.int32)
-    plan.by_token(_array(index.to(torch.int32)), _array(ids))
+    given = index.to(torch.int32).contiguous()
+    ids = torch.empty_like(given)
+    plan.by_token(_array(given), _array(ids))
     return ids
 
 
@@ -162,6 +164,7 @@ def backward(
     ids: Tensor | None = None,
 ) -> list[Tensor]:
     """What `new_gradients` names, computed from upstream gradients (None: zeros)."""
+    x = _features_contiguous(x)
     results = new_gradients(x, h_0, c_0, weights, wanted)
     count = len(weights) // call.options.num_directions
     # With ids, those of x and of each weight_ih come from sums over the tokens of each row.
@@ -174,7 +177,7 @@ def backward(
     d_gates = [x.new_empty(plan.tokens, call.kernels.gates_width) for _ in by_direction]
     call.kernels.backward(
         plan,
-        _array(_features_contiguous(x)) if ids is None else None,
+        _array(x) if ids is None else None,
         [_array(part) for part in by_direction],
         _state(h_0),
         _state(c_0),
@@ -190,7 +193,7 @@ def backward(
         [[*d_weights[d : d + count], None, None][:4] for d in range(0, len(weights), count)],
         kernels.threads(),
     )
-    if ids is not None:
+    if ids is not None and any(wanted[place] for place in later):
         d_rows = []
         for direction, (weights_packed, gates) in enumerate(zip(by_direction, d_gates, strict=True)):
             place = later[1 + direction]
@@ -240,4 +243,7 @@ def _state(tensor: Tensor | None) -> Any:
 
 
 def _features_contiguous(tensor: Tensor) -> Tensor:
+    """As the core takes it: steps without padding whole, padded ones with contiguous features."""
+    if tensor.dim() == 2:
+        return tensor.contiguous()
     return tensor if tensor.stride(-1) == 1 or tensor.shape[-1] == 1 else tensor.contiguous()

@@ -92,7 +92,7 @@ class Unpadded:
     @cached_property
     def _places(self) -> tuple[Tensor, Tensor]:
         """Step and sequence of each row."""
-        real = torch.arange(int(self.lengths.max())).unsqueeze(1) < self.lengths
+        real = torch.arange(int(self.lengths.max()), device="cpu").unsqueeze(1) < self.lengths
         step, sequence = real.nonzero(as_tuple=True) if self.by_step else real.t().nonzero(as_tuple=True)[::-1]
         return step.to(self.device), sequence.to(self.device)
 
@@ -123,21 +123,44 @@ def check_end_to_end(lengths: Lengths, tokens: int) -> Tensor:
         first = int(wrong[0])
         raise ShapeError(f"lengths must be at least 1, but lengths[{first}] is {int(values[first])}")
     if int(values.sum()) != tokens:
-        raise ShapeError(f"lengths must add up to the rows of the input, but {int(values.sum())} != {tokens}")
+        raise ShapeError(f"lengths must add up to the tokens, but {int(values.sum())} != {tokens}")
+    if not tokens:
+        raise ShapeError("there must be at least 1 token, but lengths is empty")
     return values
 
 
-def check_index(index: Tensor, rows: int) -> None:
-    """Raises:
-    ShapeError: not (tokens,) integers, or one of them outside 0..rows - 1.
+def check_index(index: Tensor | Any, x: Tensor) -> Tensor:
+    """`index` as an integer tensor on the device of x (rows, features).
+
+    Raises:
+        ShapeError: not (tokens,) integers, at least one, or one of them outside 0..rows - 1.
     """
-    if index.dim() != 1 or index.dtype not in (torch.int32, torch.int64):
+    values = torch.as_tensor(index, device=x.device)
+    if values.dim() != 1 or not values.numel() or values.dtype not in (torch.int32, torch.int64):
         raise ShapeError(
-            f"index must be (tokens,) integers, but its shape is {tuple(index.shape)} and its dtype {index.dtype}"
+            f"index must be (tokens,) integers, but its shape is {tuple(values.shape)} and its dtype {values.dtype}"
         )
-    lowest, highest = (int(end) for end in torch.aminmax(index))
-    if lowest < 0 or highest >= rows:
-        raise ShapeError(f"index must be in 0..{rows - 1}, but goes from {lowest} to {highest}")
+    lowest, highest = (int(end) for end in torch.aminmax(values))
+    if lowest < 0 or highest >= x.shape[0]:
+        raise ShapeError(f"index must be in 0..{x.shape[0] - 1}, but goes from {lowest} to {highest}")
+    return values
+
+
+def rows_of_tokens(x: Tensor, index: Tensor) -> Tensor:
+    """x[index], with a gradient that is the same to the last bit on any number of threads, which x[index] has not."""
+    rows: Tensor = torch.nn.functional.embedding(index, x)
+    return rows
+
+
+def check_batch_sizes(batch_sizes: Tensor) -> None:
+    """Raises:
+    ShapeError: those of a packed sequence do not fall.
+    """
+    wrong = (batch_sizes[1:] > batch_sizes[:-1]).nonzero()
+    if wrong.numel():
+        step = int(wrong[0]) + 1
+        before, here = int(batch_sizes[step - 1]), int(batch_sizes[step])
+        raise ShapeError(f"batch_sizes of a PackedSequence must fall, but batch_sizes[{step}] is {here} after {before}")
 
 
 def check_lengths(lengths: Lengths, seq_len: int, batch: int, device: torch.device) -> Ragged | None:

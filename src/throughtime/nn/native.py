@@ -12,7 +12,7 @@ from throughtime import kernels
 from throughtime.kernels import BatchPlan
 from throughtime.nn import calls, operators, plain
 from throughtime.nn.calls import LayerCall
-from throughtime.nn.lengths import Unpadded, check_lengths
+from throughtime.nn.lengths import Unpadded, check_lengths, rows_of_tokens
 from throughtime.nn.state import State, zero_state
 from throughtime.spec.cells import LayerOptions
 
@@ -73,7 +73,7 @@ def run_layer(
     )
     alone = _options_of_layer(options, layer, len(weights))
     if torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack():
-        x = x if index is None else x[index]
+        x = x if index is None else rows_of_tokens(x, index)
         y, h_n, c_n = operators.run(alone, x, lengths, by_step, h_0, c_0, list(weights), save)
     else:
         call = calls.layer_call(alone, x.dtype)
@@ -153,7 +153,7 @@ def _differentiable_backward(
 ) -> list[Tensor | None]:
     """The gradients as torch operations on their own inputs, so that they can be differentiated again."""
     unpadded = None if x.dim() == 3 or lengths is None else Unpadded(lengths, by_step, x.device)
-    steps = x if index is None else x[index]
+    steps = x if index is None else rows_of_tokens(x, index)
     steps = steps if unpadded is None else unpadded.pad(steps)
     seq_len, batch = steps.shape[:2]
     ragged = None if lengths is None else check_lengths(lengths, seq_len, batch, x.device)

@@ -34,7 +34,7 @@ def pool(values: Tensor, lengths: Lengths, *, maximum: bool = False, mean: bool 
     if not maximum and not mean:
         raise OptionError("maximum or mean must be asked for")
     checked = check_end_to_end(lengths, values.shape[0])
-    if torch.compiler.is_compiling() or native.unfit(values, [values]) is not None:
+    if native.unfit(values, [values]) is not None:
         return _on_torch(values, checked, maximum, mean)
     highest, average, _ = _Pool.apply(values, checked, maximum, mean)  # type: ignore[no-untyped-call]
     return [part for part, wanted in ((highest, maximum), (average, mean)) if wanted]
@@ -45,7 +45,7 @@ def _on_torch(values: Tensor, lengths: Tensor, maximum: bool, mean: bool) -> lis
     padded = texts.pad(values)
     results = []
     if maximum:
-        padding = (torch.arange(len(padded)).unsqueeze(1) >= lengths).unsqueeze(2).to(values.device)
+        padding = (torch.arange(len(padded), device="cpu").unsqueeze(1) >= lengths).unsqueeze(2).to(values.device)
         # Not amax, which shares a gradient among equal maxima.
         results.append(padded.masked_fill(padding, -torch.inf).max(dim=0).values)
     if mean:

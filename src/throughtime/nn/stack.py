@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import chain
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import torch
 from torch import Tensor
@@ -13,17 +13,17 @@ from torch.nn.utils.rnn import PackedSequence
 
 from throughtime import kernels
 from throughtime.nn import native, plain
-from throughtime.nn.lengths import Lengths, Unpadded, check_lengths
+from throughtime.nn.lengths import Lengths, Unpadded, check_batch_sizes, check_lengths, rows_of_tokens
 from throughtime.nn.plain import LayerWeights
 from throughtime.nn.state import State, reorder, zero_state
 from throughtime.spec.cells import LayerOptions
 from throughtime.spec.errors import OptionError
 
 Backend: TypeAlias = Literal["auto", "native", "torch"]
-# Share of rows among tokens from which the products of rows save less than their sums cost.
-_ROWS_WORTH = 0.8
-
 BACKENDS: tuple[Backend, ...] = ("auto", "native", "torch")
+
+_ROWS_WORTH: Final = 0.8
+"""Share of rows among tokens from which their products are not shared: sums over each row's tokens cost too."""
 
 
 def run_stack(
@@ -73,13 +73,13 @@ def run_end_to_end(
 
     Args:
         lengths: (batch,) int64 on the CPU, each at least 1, together the tokens.
-        index: (tokens,) int64 rows of x: the input of each token; None where x has a row a token.
+        index: (tokens,) integers, rows of x: the input of each token; None where x has a row a token.
     """
-    if index is not None and len(x) >= _ROWS_WORTH * len(index):
-        x, index = x[index], None
+    if index is not None and (torch.compiler.is_compiling() or x.shape[0] >= _ROWS_WORTH * index.shape[0]):
+        x, index = rows_of_tokens(x, index), None
     if _native(backend, x, weights):
         return _run_native(options, weights, x, states, lengths, dropout, training, index=index)
-    x = x if index is None else x[index]
+    x = x if index is None else rows_of_tokens(x, index)
     rows = Unpadded(lengths, False, x.device)
     output, after = run_stack("torch", options, weights, rows.pad(x), states, lengths, dropout, training)
     return rows.take(output), after
@@ -97,6 +97,7 @@ def run_packed(
     """`run_stack` over a packed sequence; states are in the order of the batch, not in that of the packed sequence."""
     data, batch_sizes, order, back = packed
     seq_len, batch = len(batch_sizes), int(batch_sizes[0])
+    check_batch_sizes(batch_sizes)
     # In the order of the packed sequence, longest first: batch_sizes[t] sequences have a step t.
     lengths = (batch_sizes.unsqueeze(1) > torch.arange(batch)).sum(0)
     start_packed = None if states is None else reorder(states, order)

@@ -69,3 +69,7 @@ def test_the_operators_pass_torchs_own_checks() -> None:
     arguments = (x, torch.tensor([6, 2, 3]), False, None, None, weights, 2, 0, True, 5, 1, True)
     checks = ("test_schema", "test_autograd_registration", "test_faketensor")
     torch.library.opcheck(torch.ops.throughtime.layer_forward.default, arguments, test_utils=checks)
+    for by_step in (False, True):
+        rows = torch.randn(11, 4, requires_grad=True)
+        arguments = (rows, torch.tensor([6, 3, 2]), by_step, None, None, weights, 2, 0, True, 5, 1, True)
+        torch.library.opcheck(torch.ops.throughtime.layer_forward.default, arguments, test_utils=checks)

@@ -75,9 +75,49 @@ def _results(layer: Any, way: str, x: Tensor, states: list[Tensor]) -> list[Tens
 def test_equals_padded(cell: str, options: dict[str, Any], dtype: torch.dtype, way: str, backend: str) -> None:
     layer = getattr(throughtime.nn, cell)(5, **{"hidden_size": 6, "dtype": dtype, "backend": backend, **options})
     x, states = torch.randn(sum(LENGTHS), 5, dtype=dtype, requires_grad=True), _states(layer)
-    row = tolerances.GRADIENT[str(dtype).removeprefix("torch.")]
-    for got, expected in zip(_results(layer, way, x, states), _results(layer, "padded", x, states), strict=True):
-        torch.testing.assert_close(got, expected, rtol=row.rtol, atol=row.atol)
+    leaves = 1 + len(states) + len(list(layer.parameters()))
+    found = list(zip(_results(layer, way, x, states), _results(layer, "padded", x, states), strict=True))
+    for values, table in ((found[:-leaves], tolerances.OUTPUT), (found[-leaves:], tolerances.GRADIENT)):
+        row = table[str(dtype).removeprefix("torch.")]
+        for got, expected in values:
+            torch.testing.assert_close(got, expected, rtol=row.rtol, atol=row.atol)
+            assert backend == "torch" or torch.equal(got, expected)
+
+
+@pytest.mark.parametrize("way", ["rows", "index", "packed"])
+def test_any_strides(way: str, backend: str) -> None:
+    """What torch hands over need not be contiguous: views as input, and gradients of sum, cat and expand."""
+    layer = throughtime.nn.GRU(5, 1, backend=backend)  # type: ignore[arg-type]
+    wide = torch.randn(2 * sum(LENGTHS), 7, requires_grad=True)
+    index = torch.randint(9, (2 * sum(LENGTHS),), dtype=torch.int32)[::2]
+
+    def run(x: Tensor) -> Tensor:
+        if way == "packed":
+            sizes = torch.tensor([sum(n > t for n in LENGTHS) for t in range(max(LENGTHS))])
+            output = layer(PackedSequence(x, sizes))[0].data
+        elif way == "rows":
+            output, _ = layer.end_to_end(x, LENGTHS)
+        else:
+            output, _ = layer.end_to_end(x[:9], LENGTHS, index=index)
+        assert isinstance(output, Tensor)
+        return output
+
+    def gradient(x: Tensor, loss: Any) -> Tensor:
+        [found] = torch.autograd.grad(loss(run(x)), wide)
+        return found
+
+    view, whole = wide[::2, 1:6], wide[::2, 1:6].contiguous()
+    losses: list[Any] = [torch.sum, lambda y: y.sum(0).square().sum(), lambda y: torch.cat([y, y], 1).square().sum()]
+    for loss in losses:
+        torch.testing.assert_close(gradient(view, loss), gradient(whole, lambda y, f=loss: f(y * 1.0)))
+
+
+def test_batch_sizes_that_grow_are_refused(backend: str) -> None:
+    layer = throughtime.nn.RNN(5, 6, backend=backend)  # type: ignore[arg-type]
+    with pytest.raises(
+        ShapeError, match=r"batch_sizes of a PackedSequence must fall, but batch_sizes\[2\] is 2 after 1"
+    ):
+        layer(PackedSequence(torch.zeros(6, 5), torch.tensor([3, 1, 2])))
 
 
 @pytest.mark.parametrize(("cell", "options"), CELLS)
@@ -108,7 +148,8 @@ def test_tokens_that_share_rows(
         ([0, -1, 2], r"index must be in 0\.\.2, but goes from -1 to 2"),
         ([[0, 1, 2]], r"index must be \(tokens,\) integers, but its shape is \(1, 3\)"),
         ([0.0, 1.0, 2.0], "index must be .* integers, but .* torch.float32"),
-        ([0, 1], "lengths must add up to the rows of the input, but 3 != 2"),
+        ([], "index must be .* integers, but its shape is .0,."),
+        ([0, 1], "lengths must add up to the tokens, but 3 != 2"),
     ],
 )
 def test_an_index_that_does_not_fit(index: Any, message: str, backend: str) -> None:

@@ -10,7 +10,7 @@ from throughtime.nn.pooling import pool
 from throughtime.spec import tolerances
 from throughtime.spec.errors import OptionError, ShapeError
 
-LENGTHS = [1, 5, 200, 33, 7, 400, 64]
+LENGTHS = [1, 5, 500, 33, 7, 900, 64, 800]
 
 
 @pytest.fixture(autouse=True)
@@ -67,7 +67,7 @@ def test_nan_infinities_and_equal_maxima() -> None:
 @pytest.mark.parametrize(
     ("lengths", "message"),
     [
-        ([3, 2], "lengths must add up to the rows of the input, but 5 != 6"),
+        ([3, 2], "lengths must add up to the tokens, but 5 != 6"),
         ([6, 0], r"lengths must be at least 1, but lengths\[1\] is 0"),
         ([3.0, 3.0], "lengths must be .* integers, but .* torch.float32"),
         ([[6]], r"lengths must be \(batch,\) integers, but its shape is \(1, 1\)"),
@@ -79,6 +79,8 @@ def test_lengths_that_do_not_fit(lengths: list[int], message: str) -> None:
 
 
 def test_other_refusals() -> None:
+    with pytest.raises(ShapeError, match="there must be at least 1 token"):
+        pool(torch.zeros(0, 2), torch.tensor([], dtype=torch.int64), mean=True)
     with pytest.raises(ShapeError, match=r"values must have 2 axes, \(tokens, features\), but has 3: \(1, 6, 2\)"):
         pool(torch.zeros(1, 6, 2), [6], mean=True)
     with pytest.raises(OptionError, match="maximum or mean must be asked for"):

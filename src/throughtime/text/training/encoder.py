@@ -10,7 +10,7 @@ from throughtime.spec.model import PAD_ID, UNKNOWN_ID, EncoderConfig
 
 MASKS: Final = 4
 """Masks of embedding features that the texts of a call draw from: texts that share one share the products of their
-words. With one mask for all, the same model learns worse; with one a text, it learns no better."""
+words. What other numbers gave: ARCHITECTURE.md, "Decisions"."""
 
 
 class Embedding(nn.Module):
@@ -50,8 +50,8 @@ class Embedding(nn.Module):
         different, index = torch.unique(ids, return_inverse=True)
         rows = nn.functional.embedding(different % vocabulary_size, self.weight)
         if dropping:
-            kept = torch.rand(MASKS, rows.shape[1], dtype=rows.dtype, device=rows.device) >= self.embedding_dropout
-            factors = kept / (1.0 - self.embedding_dropout)
+            kept = torch.rand(MASKS, rows.shape[1], device=rows.device) >= self.embedding_dropout
+            factors = kept.to(rows.dtype) / (1.0 - self.embedding_dropout)
             rows = rows * factors[different // vocabulary_size]
         return rows, index
 
