@@ -22,7 +22,11 @@ def train(
         str | None, typer.Option(help="Configuration to start from; `recipe list` names all.", show_default=DEFAULT)
     ] = None,
     config: Annotated[
-        Path | None, typer.Option(help="YAML file that takes the place of a recipe.", show_default=False)
+        Path | None,
+        typer.Option(
+            help="YAML file in place of a recipe, whole: what it leaves out is off or plain. Start from `recipe show`.",
+            show_default=False,
+        ),
     ] = None,
     set_: Annotated[
         list[str] | None,

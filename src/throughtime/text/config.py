@@ -271,4 +271,4 @@ def with_changes(config: TrainConfig, changes: Sequence[str]) -> TrainConfig:
             values[name] = yaml.safe_load(text)
         except (yaml.YAMLError, ValueError, RecursionError):  # a ValueError is a date or tagged number that is none
             raise ConfigError(f"--set {change}: {text!r} is not a YAML value; put a text between quotes") from None
-    return with_values(config, values, "--set " + " ".join(changes))
+    return with_values(config, values, f"--set {changes[0]}" if len(changes) == 1 else "--set")

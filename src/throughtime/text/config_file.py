@@ -9,11 +9,13 @@ from throughtime.text.config import TrainConfig, parse_config
 
 
 def read_config(path: Path) -> TrainConfig:
-    """Reads a YAML file; its keys replace those of the defaults above.
+    """Reads a YAML file; what it leaves out has the plain value of `TrainConfig`, not that of a recipe.
 
     Raises:
         ConfigError: the file is missing, is not UTF-8 or YAML (names the line), or holds a wrong key or value.
     """
+    if not path.is_file():
+        raise ConfigError(f"{path}: there is no such file; write one with `throughtime recipe show default > {path}`")
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

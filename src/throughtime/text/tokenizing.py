@@ -120,6 +120,7 @@ def _well_formed(texts: Iterable[str]) -> Iterator[str]:
 def _nothing_to_learn(options: TokenizerOptions, *, found: bool) -> DataError:
     if found:
         return DataError(
-            f"no token stands {options.min_count} times in the training texts: lower min_count, or give more texts"
+            f"no token stands {options.min_count} times in the training texts: lower preprocessing.min_count, or give "
+            "more texts"
         )
     return DataError("the training texts hold no token (white space and control characters only): give other texts")

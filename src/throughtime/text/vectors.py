@@ -117,7 +117,7 @@ def _width(
     if expected is not None and size != expected:
         raise DataError(
             f"{path}, line {number}: its vectors have {size} numbers, but embedding_size is {expected}; "
-            f"set embedding_size to {size}, or give other vectors"
+            f"set encoder.embedding_size to {size}, or give other vectors"
         )
     return size, promised, first
 

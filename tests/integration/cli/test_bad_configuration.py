@@ -33,7 +33,7 @@ def left(folder: Path) -> list[str]:
         ("training: {epochs: many}\n", ["c.yaml: training.epochs: Input should be a valid integer", "but is 'many'"]),
         ("training: {epochs: 0}\n", ["c.yaml: training.epochs: Input should be greater than or equal to 1, but is 0"]),
         ("encoder: {cell: QRNN}\n", ["c.yaml: encoder.cell: Input should be 'RNN', 'GRU' or 'LSTM', but is 'QRNN'"]),
-        (None, ["c.yaml: cannot be read as a configuration", "No such file"]),
+        (None, ["c.yaml: there is no such file", "throughtime recipe show default > "]),
     ],
 )
 def test_a_bad_configuration_file(

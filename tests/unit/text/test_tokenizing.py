@@ -67,7 +67,7 @@ def test_texts_without_a_token_are_refused(kind: TokenizerKind) -> None:
 
 
 def test_no_token_that_is_frequent_enough_is_refused() -> None:
-    with pytest.raises(DataError, match=r"no token stands 9 times.*lower min_count"):
+    with pytest.raises(DataError, match=r"no token stands 9 times.*lower preprocessing.min_count"):
         train_tokenizer(TEXTS, TokenizerOptions(min_count=9))
 
 

@@ -45,7 +45,7 @@ def test_a_word_may_hold_spaces_and_be_a_number(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("film 1 2\n", "line 1: its vectors have 2 numbers, but embedding_size is 3; set embedding_size to 2"),
+        ("film 1 2\n", "line 1: its vectors have 2 numbers, but embedding_size is 3; set encoder.embedding_size to 2"),
         ("5 2\nfilm 1 2\n", "line 1: its vectors have 2 numbers, but embedding_size is 3"),
         ("else 1 2 3\nfilm 1 2\n", "line 2: 2 numbers, but the vectors before have 3"),
         ("else 1 2 3\nfilm 1 2 3 4\n", "line 2: 4 numbers, but the vectors before have 3"),

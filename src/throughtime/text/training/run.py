@@ -94,6 +94,8 @@ def train(request: TrainRequest, reporter: Reporter) -> TrainResult:
     started = time.perf_counter()
     try:
         if scratch in created or not request.resume:
+            if request.resume:
+                reporter.warn(f"{out} holds no run to resume; this one starts at the beginning")
             _fresh(scratch)
             if force:
                 write_file(scratch / FORCED, b"")

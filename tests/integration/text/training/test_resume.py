@@ -163,8 +163,16 @@ def test_resuming_a_finished_run_changes_nothing(request_for: Make) -> None:
 
 
 def test_resume_without_a_run_starts_one(request_for: Make) -> None:
-    request = request_for(resume=True)
-    assert train(request, Silent()).history
+    class Warned(Silent):
+        def __init__(self) -> None:
+            self.said: list[str] = []
+
+        def warn(self, message: str) -> None:
+            self.said.append(message)
+
+    request, reporter = request_for(resume=True), Warned()
+    assert train(request, reporter).history
+    assert reporter.said[-1] == f"{request.out} holds no run to resume; this one starts at the beginning"
 
 
 @pytest.fixture
