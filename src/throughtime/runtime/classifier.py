@@ -1,4 +1,4 @@
-"""Token ids → one probability a class, as a `ModelConfig` says, in NumPy."""
+"""Token ids → one probability a class, as a `ModelConfig` says, on the core or in NumPy."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from throughtime.runtime.config_json import check_config
 from throughtime.runtime.encoding import TokenIds
+from throughtime.runtime.pooling import pool
 from throughtime.runtime.recurrent import RecurrentStack, StackOutput
 from throughtime.spec.errors import ModelError, ShapeError
 from throughtime.spec.model import ModelConfig, model_parameter_shapes
@@ -86,19 +87,14 @@ class Classifier:
 
     def _pool(self, vectors: Array, lengths: Array) -> Array:
         """One vector a text, (batch, head input), from one a token, (sum of lengths, size)."""
-        starts = np.cumsum(lengths) - lengths
         pooling = self._config.head.pooling
         if pooling == "attention":
-            return self._attend(vectors, lengths, starts)
-        parts = []
-        if "max" in pooling:
-            parts.append(np.maximum.reduceat(vectors, starts))
-        if "mean" in pooling:
-            parts.append(np.add.reduceat(vectors, starts) / lengths[:, None].astype(vectors.dtype))
-        return np.concatenate(parts, axis=1)
+            return self._attend(vectors, lengths)
+        return pool(vectors, lengths, maximum="max" in pooling, mean="mean" in pooling)
 
-    def _attend(self, vectors: Array, lengths: Array, starts: Array) -> Array:
+    def _attend(self, vectors: Array, lengths: Array) -> Array:
         assert self._attention_weight is not None
+        starts = np.cumsum(lengths) - lengths
         scores = (vectors @ self._attention_weight.T + self._attention_bias)[:, 0]
         weights = np.exp(scores - np.repeat(np.maximum.reduceat(scores, starts), lengths))
         weights /= np.repeat(np.add.reduceat(weights, starts), lengths)
