@@ -1,4 +1,4 @@
-"""Maximum and mean of each feature over texts that lie end to end: on the core, or in NumPy where it is not compiled."""
+"""Maximum and mean of each feature over texts that lie end to end: on the core, or in NumPy where there is none."""
 
 from typing import Any
 
