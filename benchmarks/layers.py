@@ -7,7 +7,7 @@ from benchmarks.cases import LayerCase
 from benchmarks.contenders import contenders
 from benchmarks.external import ContenderError, Workers
 from benchmarks.measure import Timed, interleaved
-from benchmarks.problem import Problem, WrongResultError, check
+from benchmarks.problem import Problem, WrongResultError, check, reference_result
 from benchmarks.results import Result
 
 
@@ -22,7 +22,7 @@ def measure_layer(case: LayerCase, *, repeats: int, workers: Workers, fail: Call
     problem = Problem(case)
     ours = contenders(problem)
     chosen: dict[str, Callable[[], object] | Timed] = dict(ours)
-    expected = ours[list(ours)[1]].result()
+    expected = reference_result(problem)
     differences: dict[str, float] = {}
     left_out: dict[str, str] = {}
     for name, contender in ours.items():

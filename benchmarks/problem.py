@@ -6,6 +6,7 @@ from typing import Any, Final
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from benchmarks.cases import LayerCase
 from throughtime.spec.tolerances import GRADIENT, OTHER_LIBRARY, OUTPUT, Tolerance
@@ -66,6 +67,23 @@ def torch_layer(case: LayerCase) -> nn.Module:
     """torch's layer of the case."""
     kind: type[nn.Module] = {"RNN": nn.RNN, "GRU": nn.GRU, "LSTM": nn.LSTM}[case.cell]
     return kind(case.shape.input_size, case.shape.hidden_size, bidirectional=case.shape.bidirectional)
+
+
+def reference_result(problem: Problem) -> dict[str, Tensor]:
+    """Output, and for training all gradients, of torch's packed layer in float64.
+
+    Not in float32: the first call of torch's packed LSTM in a process was now and then 1e-5 off (torch 2.13).
+    """
+    layer = torch_layer(problem.case).double()
+    layer.load_state_dict({name: value.double() for name, value in problem.reference.state_dict().items()})
+    x = problem.x.double().requires_grad_()
+    packed, _ = layer(pack_padded_sequence(x, problem.lengths, enforce_sorted=False))
+    output, _ = pad_packed_sequence(packed, total_length=x.shape[0])
+    if problem.case.work != "training":
+        return {"output": output.detach()}
+    torch.autograd.backward(output, problem.d_output.double())
+    gradients = {"input": x.grad, **{name: p.grad for name, p in layer.named_parameters()}}
+    return {"output": output.detach()} | {f"d_{name}": g for name, g in gradients.items() if g is not None}
 
 
 def check(got: dict[str, Tensor], expected: dict[str, Tensor], *, ours: bool) -> float:

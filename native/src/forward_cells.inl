@@ -1,6 +1,7 @@
 // One step of a tile of sequences: the recurrent product, and the cell on its sums while they are in registers.
 //
-// Equations: docs/derivations/{rnn,gru,lstm}.md. Where a block of units is the last, `n` of its lanes are real.
+// The product starts from zero and the input projection is added at its end: two sums of half the length round less than
+// one. Equations: docs/derivations/{rnn,gru,lstm}.md. Where a block of units is the last, `n` of its lanes are real.
 
 namespace throughtime::THROUGHTIME_NAMESPACE {
 
@@ -30,15 +31,15 @@ struct ForwardCells {
 
     template <int R>
     void lstm(const StepRows<T>& at, i64 first, i64 p) const {
-        V acc[R][4];
+        V acc[R][4]{};
         const i64 u = p * L;
         prefetch_saved<R>(at, first, u);
+        product<T, R, 4>(at.h_prev + first, lay.H, packed + lay.hidden_at() + p * lay.H * 4 * L, acc);
 #pragma GCC unroll 8
         for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 4
-            for (int j = 0; j < 4; ++j) acc[r][j] = load(at.gates[first + r] + j * lay.Hp + u);
+            for (int j = 0; j < 4; ++j) acc[r][j] += load(at.gates[first + r] + j * lay.Hp + u);
         }
-        product<T, R, 4>(at.h_prev + first, lay.H, packed + lay.hidden_at() + p * lay.H * 4 * L, acc);
         const int n = real_lanes(p);
         for (int r = 0; r < R; ++r) {
             const V i = sigmoid<T>(acc[r][0]), f = sigmoid<T>(acc[r][1]);
@@ -57,17 +58,17 @@ struct ForwardCells {
 
     template <int R>
     void gru(const StepRows<T>& at, i64 first, i64 p) const {
-        V acc[R][3];
+        V acc[R][3]{};
         const i64 u = p * L, Hp = lay.Hp;
         prefetch_saved<R>(at, first, u);
         const V bias_hn = load(packed + lay.bias_hn_at() + u);
+        product<T, R, 3>(at.h_prev + first, lay.H, packed + lay.hidden_at() + p * lay.H * 3 * L, acc);
 #pragma GCC unroll 8
         for (int r = 0; r < R; ++r) {
-            acc[r][0] = load(at.gates[first + r] + Hp + u);
-            acc[r][1] = load(at.gates[first + r] + 2 * Hp + u);
-            acc[r][2] = bias_hn;
+            acc[r][0] += load(at.gates[first + r] + Hp + u);
+            acc[r][1] += load(at.gates[first + r] + 2 * Hp + u);
+            acc[r][2] += bias_hn;
         }
-        product<T, R, 3>(at.h_prev + first, lay.H, packed + lay.hidden_at() + p * lay.H * 3 * L, acc);
         const int n = real_lanes(p);
         for (int r = 0; r < R; ++r) {
             const V reset = sigmoid<T>(acc[r][0]), z = sigmoid<T>(acc[r][1]);
@@ -86,14 +87,14 @@ struct ForwardCells {
     // First half of a GRU that resets before the product: r and z of a block of units.
     template <int R>
     void reset_and_update(const StepRows<T>& at, i64 first, i64 p) const {
-        V acc[R][2];
+        V acc[R][2]{};
         const i64 u = p * L, Hp = lay.Hp;
+        product<T, R, 2>(at.h_prev + first, lay.H, packed + lay.hidden_at() + p * lay.H * 2 * L, acc);
 #pragma GCC unroll 8
         for (int r = 0; r < R; ++r) {
-            acc[r][0] = load(at.gates[first + r] + Hp + u);
-            acc[r][1] = load(at.gates[first + r] + 2 * Hp + u);
+            acc[r][0] += load(at.gates[first + r] + Hp + u);
+            acc[r][1] += load(at.gates[first + r] + 2 * Hp + u);
         }
-        product<T, R, 2>(at.h_prev + first, lay.H, packed + lay.hidden_at() + p * lay.H * 2 * L, acc);
         const int n = real_lanes(p);
         for (int r = 0; r < R; ++r) {
             const V reset = sigmoid<T>(acc[r][0]), z = sigmoid<T>(acc[r][1]);
@@ -111,11 +112,11 @@ struct ForwardCells {
     // Second half: the candidate and the new state of a panel of blocks, from r * h of all units.
     template <int R, int NB>
     void candidate(const StepRows<T>& at, i64 first, i64 p) const {
-        V acc[R][NB];
+        V acc[R][NB]{};
         const i64 u = p * kBlocks * L;
-        start_blocks<R, NB>(at, first, u, acc);
         product<T, R, NB>(const_cast<const T* const*>(at.reset_h) + first, lay.H,
                           packed + lay.candidate_at() + p * lay.H * kBlocks * L, acc);
+        add_projection<R, NB>(at, first, u, acc);
         for (int r = 0; r < R; ++r) {
             for (int j = 0; j < NB; ++j) {
                 const i64 at_u = u + j * L;
@@ -131,10 +132,10 @@ struct ForwardCells {
 
     template <int R, int NB>
     void rnn(const StepRows<T>& at, i64 first, i64 p) const {
-        V acc[R][NB];
+        V acc[R][NB]{};
         const i64 u = p * kBlocks * L;
-        start_blocks<R, NB>(at, first, u, acc);
         product<T, R, NB>(at.h_prev + first, lay.H, packed + lay.hidden_at() + p * lay.H * kBlocks * L, acc);
+        add_projection<R, NB>(at, first, u, acc);
         switch (lay.options.nonlinearity) {
             case Nonlinearity::tanh: return finish_rnn<Nonlinearity::tanh>(at, first, u, acc);
             case Nonlinearity::relu: return finish_rnn<Nonlinearity::relu>(at, first, u, acc);
@@ -154,11 +155,11 @@ private:
     }
 
     template <int R, int NB>
-    static void start_blocks(const StepRows<T>& at, i64 first, i64 u, V (&acc)[R][NB]) {
+    static void add_projection(const StepRows<T>& at, i64 first, i64 u, V (&acc)[R][NB]) {
 #pragma GCC unroll 8
         for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 4
-            for (int j = 0; j < NB; ++j) acc[r][j] = load(at.gates[first + r] + u + j * L);
+            for (int j = 0; j < NB; ++j) acc[r][j] += load(at.gates[first + r] + u + j * L);
         }
     }
 
