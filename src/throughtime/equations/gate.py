@@ -1,15 +1,15 @@
 """One gate's share of a layer's parameters, and of their gradients.
 
-A layer's matrices hold its gates as blocks of rows, in the order of `spec.cells.GATES`; a `Gate` is one such block, as
-views: adding to the views of a gradient adds to the gradient.
+A layer's matrices hold its gates as blocks of rows, in the order of `LayerOptions.gates`; a `Gate` is one such block,
+as views: adding to the views of a gradient adds to the gradient.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from throughtime.equations.arrays import Array
-from throughtime.spec.cells import GATES, Cell, gate_rows
+from throughtime.spec.cells import gate_rows
 
 
 @dataclass(frozen=True)
@@ -45,12 +45,12 @@ class Gate:
 
 
 Gates: TypeAlias = Mapping[str, Gate]
-"""One direction of one layer: its gates by their letter in `spec.cells.GATES`."""
+"""One direction of one layer: its gates by their letter in `LayerOptions.gates`."""
 
 
-def split_gates(cell: Cell, whole: Gate, hidden_size: int) -> Gates:
+def split_gates(names: Sequence[str], whole: Gate, hidden_size: int) -> Gates:
     """The gates of one direction of one layer, as views of its whole matrices and biases."""
-    blocks = {gate: gate_rows(cell, gate, hidden_size) for gate in GATES[cell]}
+    blocks = {gate: gate_rows(names, gate, hidden_size) for gate in names}
     return {
         gate: Gate(whole.weight_ih[rows], whole.weight_hh[rows], whole.bias_ih[rows], whole.bias_hh[rows])
         for gate, rows in blocks.items()

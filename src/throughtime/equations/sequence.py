@@ -18,6 +18,7 @@ from throughtime.equations.lstm import lstm_step
 from throughtime.equations.rnn import rnn_step
 from throughtime.equations.truncation import Window
 from throughtime.spec.cells import LayerOptions
+from throughtime.spec.errors import OptionError
 
 
 class Step(Protocol):
@@ -41,6 +42,8 @@ def step_function(options: LayerOptions) -> StepFunction:
             return lambda gates, x, state: gru_step(gates, x, state, reset_after=options.reset_after)
         case "LSTM":
             return lstm_step
+        case _:
+            raise OptionError(f"the equations of {options.cell} are not written yet")
 
 
 @dataclass(frozen=True)

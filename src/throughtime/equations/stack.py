@@ -167,7 +167,7 @@ def _gates(options: LayerOptions, values: Mapping[str, Array], layer: int, direc
         bias_ih, bias_hh = values[f"bias_ih{end}"], values[f"bias_hh{end}"]
     else:
         bias_ih, bias_hh = np.zeros(len(weight_ih)), np.zeros(len(weight_hh))
-    return split_gates(options.cell, Gate(weight_ih, weight_hh, bias_ih, bias_hh), options.hidden_size[layer])
+    return split_gates(options.gates, Gate(weight_ih, weight_hh, bias_ih, bias_hh), options.hidden_size[layer])
 
 
 def _own_time(array: Array, lengths: Indices, direction: int) -> Array:

@@ -116,8 +116,8 @@ def _hold_column(options: LayerOptions, weight_ih: Tensor) -> Tensor | None:
     column = weight_ih.new_zeros(weight_ih.shape[0], 1)
     if options.cell == "LSTM":
         size = weight_ih.shape[0] // 4
-        column[gate_rows("LSTM", "i", size)] = -large
-        column[gate_rows("LSTM", "f", size)] = large
+        column[gate_rows(options.gates, "i", size)] = -large
+        column[gate_rows(options.gates, "f", size)] = large
         return column
     if options.nonlinearity == "relu":
         return column - large

@@ -161,7 +161,7 @@ class LSTM(Recurrent):
             return
         with torch.no_grad():
             for layer, size in enumerate(self.options.hidden_size):
-                rows = gate_rows("LSTM", "f", size)
+                rows = gate_rows(self.options.gates, "f", size)
                 for direction in range(self.options.num_directions):
                     getattr(self, "bias_ih" + suffix(layer, direction))[rows] = self.forget_bias
                     getattr(self, "bias_hh" + suffix(layer, direction))[rows] = 0.0

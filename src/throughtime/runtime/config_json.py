@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, get_args
 
-from throughtime.spec.cells import GATES, NONLINEARITIES
+from throughtime.spec.cells import CLASSIC, NONLINEARITIES
 from throughtime.spec.errors import ModelError, OptionError
 from throughtime.spec.model import (
     SCHEMA_VERSION,
@@ -51,7 +51,7 @@ def check_config(config: ModelConfig) -> None:
     encoder, head = config.encoder, config.head
     _one_of("label_kind", config.label_kind, get_args(LabelKind))
     _one_of("encoder.kind", encoder.kind, ("recurrent", "bag"))
-    _one_of("encoder.cell", encoder.cell, tuple(GATES))
+    _one_of("encoder.cell", encoder.cell, CLASSIC)
     _one_of("encoder.nonlinearity", encoder.nonlinearity, NONLINEARITIES)
     _one_of("head.pooling", head.pooling, get_args(Pooling))
     _one_of("preprocessing.cut", config.preprocessing.cut, get_args(Cut))

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from throughtime.spec.cells import Cell, Nonlinearity
+from throughtime.spec.cells import ClassicCell, Nonlinearity
 from throughtime.spec.errors import ConfigError, OptionError
 from throughtime.spec.model import Cut, EncoderConfig, HeadConfig, Pooling, PreprocessingConfig
 from throughtime.text.tokenizing import TokenizerOptions
@@ -47,7 +47,7 @@ class Encoder(Section):
     embedding_init: Literal["random", "cooccurrence", "vectors"] = "random"
     vectors: Path | None = None
     unknown_vectors: Literal["random", "zeros"] = "random"
-    cell: Cell = "LSTM"
+    cell: ClassicCell = "LSTM"
     hidden_size: Annotated[tuple[Count, ...], Field(min_length=1)] = (64,)
     bidirectional: bool = True
     nonlinearity: Nonlinearity = "tanh"

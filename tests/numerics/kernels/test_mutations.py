@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from throughtime.spec.cells import Cell, gate_rows
+from throughtime.spec.cells import GATES, Cell, gate_rows
 
 Make = Callable[..., Any]
 SWAPS: list[tuple[Cell, str, str]] = [
@@ -25,8 +25,8 @@ LENGTHS = (3, 5)
 
 def swapped(cell: Cell, value: Any, one: str, other: str) -> Any:
     changed, size = value.copy(), 17
-    changed[gate_rows(cell, one, size)] = value[gate_rows(cell, other, size)]
-    changed[gate_rows(cell, other, size)] = value[gate_rows(cell, one, size)]
+    changed[gate_rows(GATES[cell], one, size)] = value[gate_rows(GATES[cell], other, size)]
+    changed[gate_rows(GATES[cell], other, size)] = value[gate_rows(GATES[cell], one, size)]
     return changed
 
 
