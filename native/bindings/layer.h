@@ -2,6 +2,7 @@
 #pragma once
 
 #include "arrays.h"
+#include "parameters.h"
 
 #include <algorithm>
 #include <map>
@@ -10,9 +11,6 @@
 #include <vector>
 
 namespace throughtime {
-
-using std::optional;
-using std::vector;
 
 constexpr i64 kLargest = i64{1} << 28;  // of a size: no product of two overflows
 constexpr int kMostThreads = 1024;      // an OpenMP library ends the process that asks for more than it can start
@@ -136,14 +134,18 @@ Sequences<T> direction_of(Sequences<T> both, i64 offset) {
     return both;
 }
 
+// Of each direction, in the order of `Masks`.
+using Masking = vector<vector<optional<Input>>>;
+
 // One layer's mathematics on one instruction set, for one element type.
 template <class T>
 class Layer {
 public:
     Layer(int cell, int nonlinearity, bool reset_after, i64 input_size, i64 hidden_size, int directions,
-          const optional<std::string>& isa)
+          const optional<std::string>& isa, bool layer_norm, double zoneout_h, double zoneout_c, bool zoneout_masks,
+          bool recurrent_mask, bool peephole, bool coupled_gates, i64 proj_size)
         : directions_(directions) {
-        if (cell < 0 || cell > 2) throw OptionProblem("cell must be 0, 1 or 2, but is " + std::to_string(cell));
+        if (cell < 0 || cell > 5) throw OptionProblem("cell must be in 0..5, but is " + std::to_string(cell));
         if (nonlinearity < 0 || nonlinearity > 3) {
             throw OptionProblem("nonlinearity must be in 0..3, but is " + std::to_string(nonlinearity));
         }
@@ -158,7 +160,9 @@ public:
         if (directions != 1 && directions != 2) {
             throw OptionProblem("directions must be 1 or 2, but is " + std::to_string(directions));
         }
-        options_ = {static_cast<Cell>(cell), static_cast<Nonlinearity>(nonlinearity), reset_after, input_size, hidden_size};
+        options_ = {static_cast<Cell>(cell), static_cast<Nonlinearity>(nonlinearity), reset_after, input_size, hidden_size,
+                    layer_norm, zoneout_h, zoneout_c, zoneout_masks, recurrent_mask, peephole, coupled_gates, proj_size};
+        check_variant();
         const InstructionSet& set = choose(isa);
         if constexpr (std::is_same_v<T, float>) kernels_ = set.float32;
         else kernels_ = set.float64;
@@ -172,24 +176,18 @@ public:
     int directions() const { return directions_; }
     const Sizes& sizes() const { return sizes_; }
 
-    void pack(const Input& weight_ih, const Input& weight_hh, const optional<Input>& bias_ih, const optional<Input>& bias_hh,
-              bool backward, const Output& packed) const {
-        const i64 G = gates(), H = options_.hidden_size;
-        const Weights<T> weights{
-            checked<T>("weight_ih", "(gates * hidden_size, input_size)", weight_ih, {G * H, options_.input_size}, true),
-            checked<T>("weight_hh", "(gates * hidden_size, hidden_size)", weight_hh, {G * H, H}, true),
-            bias_ih ? checked<T>("bias_ih", "(gates * hidden_size)", *bias_ih, {G * H}) : nullptr,
-            bias_hh ? checked<T>("bias_hh", "(gates * hidden_size)", *bias_hh, {G * H}) : nullptr,
-        };
-        if (bias_ih.has_value() != bias_hh.has_value()) throw OptionProblem("bias_ih and bias_hh must be given together");
+    // weights: see `parameters`.
+    void pack(const vector<optional<Input>>& weights, bool backward, const Output& packed) const {
+        const Weights<const T> from = parameters<T>("", options_, weights, true);
         T* const to = checked<T>("packed", "(size of the packed weights)", packed, {packed_size(backward)});
         nb::gil_scoped_release release;
-        kernels_->pack(options_, weights, backward, to);
+        kernels_->pack(options_, from, backward, to);
     }
 
     void forward(const BatchPlan& plan, const optional<Input>& x, const vector<Input>& packed, const optional<Input>& h_0,
                  const optional<Input>& c_0, const Output& y, const Output& h_n, const optional<Output>& c_n,
-                 const vector<Output>& saved, const vector<Input>& projected, const optional<Input>& ids, int threads) const {
+                 const vector<Output>& saved, const vector<Input>& projected, const optional<Input>& ids, int threads,
+                 const Masking& masks) const {
         ForwardLayer<T> layer{};
         layer.options = options_;
         layer.plan = plan.plan();
@@ -202,13 +200,13 @@ public:
             throw OptionProblem("forward takes either x, or projected and ids");
         }
         if (by_ids) count("projected", projected.size(), directions_);
-        const i64 B = layer.plan.batch, H = options_.hidden_size;
+        const i64 B = layer.plan.batch, P = features_of(options_);
         if (x) layer.x = sequences<T>("input", "input_size", *x, plan, options_.input_size);
         const std::int32_t* id = nullptr;
         if (ids) id = checked_ids(*ids, plan.tokens(), projected);
-        const Sequences<T> to_y = sequences<T>("output", "directions * hidden_size", y, plan, directions_ * H);
-        const Rows<const T> from_h = states("h_0", h_0, B), from_c = states("c_0", c_0, B);
-        const Rows<T> to_h = states("h_n", optional<Output>(h_n), B), to_c = states("c_n", c_n, B);
+        const Sequences<T> to_y = sequences<T>("output", "directions * features of h", y, plan, directions_ * P);
+        const Rows<const T> from_h = states("h_0", h_0, B, P), from_c = states("c_0", c_0, B);
+        const Rows<T> to_h = states("h_n", optional<Output>(h_n), B, P), to_c = states("c_n", c_n, B);
         if (options_.cell == Cell::lstm && !c_n) throw OptionProblem("c_n must be given for an LSTM");
         for (int d = 0; d < directions_; ++d) {
             ForwardDirection<T>& direction = layer.direction[d];
@@ -219,12 +217,13 @@ public:
             direction.ids = id;
             direction.h_0 = at(from_h, d, B);
             direction.c_0 = at(from_c, d, B);
-            direction.y = direction_of(to_y, d * H);
+            direction.y = direction_of(to_y, d * P);
             direction.h_n = at(to_h, d, B);
             direction.c_n = at(to_c, d, B);
             direction.saved = saved.empty() || sizes_.saved_width == 0
                                   ? nullptr
                                   : checked<T>("saved", "(tokens, saved_width)", saved[i], {plan.tokens(), sizes_.saved_width}, true);
+            direction.masks = masks_of(masks, d, plan);
         }
         nb::gil_scoped_release release;
         kernels_->forward(layer);
@@ -234,7 +233,7 @@ public:
                   const optional<Input>& c_0, const Input& y, const vector<Input>& saved, const Input& d_y,
                   const optional<Input>& d_h_n, const optional<Input>& d_c_n, const vector<Output>& d_gates,
                   const optional<Output>& d_x, const optional<Output>& d_h_0, const optional<Output>& d_c_0,
-                  const vector<vector<optional<Output>>>& d_weights, int threads) const {
+                  const vector<vector<optional<Output>>>& d_weights, int threads, const Masking& masks) const {
         BackwardLayer<T> layer{};
         layer.options = options_;
         layer.plan = plan.plan();
@@ -244,15 +243,14 @@ public:
         count("saved", saved.size(), sizes_.saved_width == 0 ? 0 : directions_);
         count("d_gates", d_gates.size(), directions_);
         count("d_weights", d_weights.size(), directions_);
-        const i64 B = layer.plan.batch, H = options_.hidden_size, I = options_.input_size;
-        const i64 G = gates();
+        const i64 B = layer.plan.batch, P = features_of(options_), I = options_.input_size;
         if (x) layer.x = sequences<T>("input", "input_size", *x, plan, I);
         if (d_x) layer.d_x = sequences<T>("d_input", "input_size", *d_x, plan, I);
-        const Sequences<const T> at_y = sequences<T>("output", "directions * hidden_size", y, plan, directions_ * H);
-        const Sequences<const T> at_d_y = sequences<T>("d_output", "directions * hidden_size", d_y, plan, directions_ * H);
-        const Rows<const T> from_h = states("h_0", h_0, B), from_c = states("c_0", c_0, B);
-        const Rows<const T> up_h = states("d_h_n", d_h_n, B), up_c = states("d_c_n", d_c_n, B);
-        const Rows<T> to_h = states("d_h_0", d_h_0, B), to_c = states("d_c_0", d_c_0, B);
+        const Sequences<const T> at_y = sequences<T>("output", "directions * features of h", y, plan, directions_ * P);
+        const Sequences<const T> at_d_y = sequences<T>("d_output", "directions * features of h", d_y, plan, directions_ * P);
+        const Rows<const T> from_h = states("h_0", h_0, B, P), from_c = states("c_0", c_0, B);
+        const Rows<const T> up_h = states("d_h_n", d_h_n, B, P), up_c = states("d_c_n", d_c_n, B);
+        const Rows<T> to_h = states("d_h_0", d_h_0, B, P), to_c = states("d_c_0", d_c_0, B);
         for (int d = 0; d < directions_; ++d) {
             BackwardDirection<T>& direction = layer.direction[d];
             const auto i = static_cast<std::size_t>(d);
@@ -260,8 +258,8 @@ public:
             direction.packed = checked<T>("packed", "(size of the packed weights)", packed[i], {sizes_.packed_backward});
             direction.h_0 = at(from_h, d, B);
             direction.c_0 = at(from_c, d, B);
-            direction.y = direction_of(at_y, d * H);
-            direction.d_y = direction_of(at_d_y, d * H);
+            direction.y = direction_of(at_y, d * P);
+            direction.d_y = direction_of(at_d_y, d * P);
             direction.d_h_n = at(up_h, d, B);
             direction.d_c_n = at(up_c, d, B);
             direction.saved = sizes_.saved_width == 0
@@ -269,15 +267,11 @@ public:
                                   : checked<T>("saved", "(tokens, saved_width)", saved[i], {plan.tokens(), sizes_.saved_width}, true);
             direction.d_gates =
                 checked<T>("d_gates", "(tokens, gates_width)", d_gates[i], {plan.tokens(), sizes_.gates_width}, true);
-            const vector<optional<Output>>& d_w = d_weights[i];
-            count("d_weights of a direction", d_w.size(), 4);
-            if (d_w[0]) direction.d_weight_ih = checked<T>("d_weight_ih", "(gates * hidden_size, input_size)", *d_w[0], {G * H, I}, true);
-            if (d_w[1]) direction.d_weight_hh = checked<T>("d_weight_hh", "(gates * hidden_size, hidden_size)", *d_w[1], {G * H, H}, true);
-            if (d_w[2]) direction.d_bias_ih = checked<T>("d_bias_ih", "(gates * hidden_size)", *d_w[2], {G * H});
-            if (d_w[3]) direction.d_bias_hh = checked<T>("d_bias_hh", "(gates * hidden_size)", *d_w[3], {G * H});
+            direction.d_weights = parameters<T>("d_", options_, d_weights[i], false);
+            direction.masks = masks_of(masks, d, plan);
             direction.d_h_0 = at(to_h, d, B);
             direction.d_c_0 = at(to_c, d, B);
-            if (direction.d_weight_ih != nullptr && !x) throw OptionProblem("d_weight_ih needs input");
+            if (direction.d_weights.weight_ih != nullptr && !x) throw OptionProblem("d_weight_ih needs input");
         }
         nb::gil_scoped_release release;
         kernels_->backward(layer);
@@ -300,7 +294,7 @@ public:
         const T* const d = checked<T>("d_projected", "(rows, input_width)", d_projected, {rows, sizes_.input_width}, true);
         T* const to_x = d_x ? checked<T>("d_x", "(rows, input_size)", *d_x, {rows, I}, true) : nullptr;
         T* const to_w = d_weight_ih ? checked<T>("d_weight_ih", "(gates * hidden_size, input_size)", *d_weight_ih,
-                                                 {gates() * options_.hidden_size, I}, true)
+                                                 {gates_of(options_) * options_.hidden_size, I}, true)
                                     : nullptr;
         nb::gil_scoped_release release;
         kernels_->project_backward(options_, weights, from, x.stride(0), rows, d, to_x, to_w, check_threads(threads));
@@ -339,7 +333,44 @@ public:
     }
 
 private:
-    i64 gates() const { return options_.cell == Cell::lstm ? 4 : options_.cell == Cell::gru ? 3 : 1; }
+    void check_variant() const {
+        const Options& o = options_;
+        const bool share = o.zoneout_h >= 0 && o.zoneout_h < 1 && o.zoneout_c >= 0 && o.zoneout_c < 1;
+        if (!share) throw OptionProblem("zoneout must be shares in 0 <= p < 1");
+        const bool matrix = o.cell <= Cell::lstm, lstm = o.cell == Cell::lstm;
+        if ((o.layer_norm || o.recurrent_mask) && !matrix) throw OptionProblem("the cell has no layer_norm and no recurrent mask");
+        if ((o.peephole || o.coupled_gates || o.proj_size != 0 || o.zoneout_c > 0) && !lstm) {
+            throw OptionProblem("peephole, coupled_gates, proj_size and zoneout of c are options of the LSTM");
+        }
+        if (o.proj_size < 0 || o.proj_size >= o.hidden_size) {
+            throw OptionProblem("proj_size must be 0 or smaller than hidden_size, but is " + std::to_string(o.proj_size));
+        }
+        if (o.cell == Cell::gru && !o.reset_after && (o.layer_norm || o.recurrent_mask || o.zoneout_h > 0)) {
+            throw OptionProblem("a GRU with reset_after=False has no variants here");
+        }
+    }
+
+    // Of each direction: zoneout_h, zoneout_c, recurrent; or nothing at all.
+    Masks<T> masks_of(const Masking& given, int d, const BatchPlan& plan) const {
+        const bool of_h = options_.zoneout_masks && options_.zoneout_h > 0, of_c = options_.zoneout_masks && options_.zoneout_c > 0;
+        if (given.empty() && !of_h && !of_c && !options_.recurrent_mask) return {};
+        count("masks", given.size(), directions_);
+        const vector<optional<Input>>& own = given[static_cast<std::size_t>(d)];
+        count("masks of a direction", own.size(), 3);
+        const auto check = [](const char* name, bool has, bool wants) {
+            if (has != wants) throw OptionProblem(std::string(name) + (wants ? " must be given" : " must be None"));
+        };
+        check("zoneout_h", own[0].has_value(), of_h);
+        check("zoneout_c", own[1].has_value(), of_c);
+        check("recurrent", own[2].has_value(), options_.recurrent_mask);
+        const i64 P = features_of(options_), B = plan.plan().batch;
+        Masks<T> masks{};
+        if (of_h) masks.zoneout_h = sequences<std::uint8_t>("zoneout_h", "features of h", *own[0], plan, P);
+        if (of_c) masks.zoneout_c = sequences<std::uint8_t>("zoneout_c", "hidden_size", *own[1], plan, options_.hidden_size);
+        if (own[2]) masks.recurrent = {checked<T>("recurrent", "(batch, features of h)", *own[2], {B, P}, true), P};
+        return masks;
+    }
+
     i64 packed_size(bool backward) const { return backward ? sizes_.packed_backward : sizes_.packed_forward; }
 
     static void count(const char* name, std::size_t found, int wanted) {
@@ -369,18 +400,19 @@ private:
         return id;
     }
 
-    // (directions, batch, hidden_size): a whole array, or none.
+    // (directions, batch, size), hidden_size if 0: a whole array, or none.
     template <class Array>
-    auto states(const char* name, const optional<Array>& array, i64 batch) const {
+    auto states(const char* name, const optional<Array>& array, i64 batch, i64 size = 0) const {
         using Element = std::conditional_t<std::is_same_v<Array, Input>, const T, T>;
         if (!array) return Rows<Element>{nullptr, 0};
-        const i64 H = options_.hidden_size;
-        return Rows<Element>{checked<T>(name, "(directions, batch, hidden_size)", *array, {directions_, batch, H}, true), H};
+        if (size == 0) size = options_.hidden_size;
+        const char* const what = size == options_.hidden_size ? "(directions, batch, hidden_size)" : "(directions, batch, proj_size)";
+        return Rows<Element>{checked<T>(name, what, *array, {directions_, batch, size}, true), size};
     }
 
     template <class E>
     Rows<E> at(const Rows<E>& rows, int d, i64 batch) const {
-        return {rows.data == nullptr ? nullptr : rows.data + d * batch * options_.hidden_size, rows.row};
+        return {rows.data == nullptr ? nullptr : rows.data + d * batch * rows.row, rows.row};
     }
 
     Options options_{};

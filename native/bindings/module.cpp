@@ -40,24 +40,25 @@ template <class T>
 void bind_layer(nb::module_& m, const char* name) {
     using L = Layer<T>;
     nb::class_<L>(m, name)
-        .def(nb::init<int, int, bool, i64, i64, int, const optional<std::string>&>(), nb::arg("cell"), nb::arg("nonlinearity"),
+        .def(nb::init<int, int, bool, i64, i64, int, const optional<std::string>&, bool, double, double, bool, bool, bool, bool, i64>(), nb::arg("cell"), nb::arg("nonlinearity"),
              nb::arg("reset_after"), nb::arg("input_size"), nb::arg("hidden_size"), nb::arg("directions"),
-             nb::arg("isa").none())
+             nb::arg("isa").none(), nb::arg("layer_norm") = false, nb::arg("zoneout_h") = 0.0, nb::arg("zoneout_c") = 0.0,
+             nb::arg("zoneout_masks") = false, nb::arg("recurrent_mask") = false, nb::arg("peephole") = false,
+             nb::arg("coupled_gates") = false, nb::arg("proj_size") = 0)
         .def_prop_ro("isa", &L::isa)
         .def_prop_ro("packed_forward", [](const L& l) { return l.sizes().packed_forward; })
         .def_prop_ro("packed_backward", [](const L& l) { return l.sizes().packed_backward; })
         .def_prop_ro("saved_width", [](const L& l) { return l.sizes().saved_width; })
         .def_prop_ro("gates_width", [](const L& l) { return l.sizes().gates_width; })
         .def_prop_ro("input_width", [](const L& l) { return l.sizes().input_width; })
-        .def("pack", &L::pack, nb::arg("weight_ih"), nb::arg("weight_hh"), nb::arg("bias_ih").none(), nb::arg("bias_hh").none(),
-             nb::arg("backward"), nb::arg("packed"))
+        .def("pack", &L::pack, nb::arg("weights"), nb::arg("backward"), nb::arg("packed"))
         .def("forward", &L::forward, nb::arg("plan"), nb::arg("input").none(), nb::arg("packed"), nb::arg("h_0").none(),
              nb::arg("c_0").none(), nb::arg("output"), nb::arg("h_n"), nb::arg("c_n").none(), nb::arg("saved"),
-             nb::arg("projected"), nb::arg("ids").none(), nb::arg("threads"))
+             nb::arg("projected"), nb::arg("ids").none(), nb::arg("threads"), nb::arg("masks") = Masking{})
         .def("backward", &L::backward, nb::arg("plan"), nb::arg("input").none(), nb::arg("packed"), nb::arg("h_0").none(),
              nb::arg("c_0").none(), nb::arg("output"), nb::arg("saved"), nb::arg("d_output"), nb::arg("d_h_n").none(),
              nb::arg("d_c_n").none(), nb::arg("d_gates"), nb::arg("d_input").none(), nb::arg("d_h_0").none(),
-             nb::arg("d_c_0").none(), nb::arg("d_weights"), nb::arg("threads"))
+             nb::arg("d_c_0").none(), nb::arg("d_weights"), nb::arg("threads"), nb::arg("masks") = Masking{})
         .def("project", &L::project, nb::arg("packed"), nb::arg("x"), nb::arg("projected"), nb::arg("threads"))
         .def("project_backward", &L::project_backward, nb::arg("packed"), nb::arg("x"), nb::arg("d_projected"),
              nb::arg("d_x").none(), nb::arg("d_weight_ih").none(), nb::arg("threads"))

@@ -22,7 +22,7 @@ public:
         }
         for (std::size_t i = 0; i < layers.size(); ++i) {
             if (layers[i]->directions() != 1) throw OptionProblem("a stream cannot run a bidirectional layer");
-            const i64 below = i == 0 ? layers[i]->options().input_size : levels_.back().layer->options().hidden_size;
+            const i64 below = i == 0 ? layers[i]->options().input_size : features_of(levels_.back().layer->options());
             if (layers[i]->options().input_size != below) {
                 throw ShapeProblem("layer " + std::to_string(i) + " must read the " + std::to_string(below) +
                                    " features of the one below, but reads " + std::to_string(layers[i]->options().input_size));
@@ -35,13 +35,13 @@ public:
 
     // One step: x (batch, input_size) in, y (batch, hidden_size of the last layer) out.
     void step(const Input& x, const Output& y, int threads) {
-        const i64 I = levels_.front().layer->options().input_size, H = levels_.back().layer->options().hidden_size;
+        const i64 I = levels_.front().layer->options().input_size, H = features_of(levels_.back().layer->options());
         const T* from = checked<T>("x", "(batch, input_size)", x, {batch_, I});
         T* const to = checked<T>("y", "(batch, hidden_size)", y, {batch_, H});
         i64 row = x.stride(0);
         for (Level& level : levels_) {
             const bool last = &level == &levels_.back();
-            const i64 size = level.layer->options().hidden_size;
+            const i64 size = features_of(level.layer->options()), cells = level.layer->options().hidden_size;
             ForwardLayer<T> call{};
             call.options = level.layer->options();
             call.plan = plan_.plan();
@@ -51,11 +51,11 @@ public:
             ForwardDirection<T>& d = call.direction[0];
             d.packed = static_cast<const T*>(level.packed.data());
             d.h_0 = {level.h.data(), size};
-            d.c_0 = {level.c.data(), size};
+            d.c_0 = {level.c.data(), cells};
             d.y = last ? Sequences<T>{to, 0, y.stride(0), nullptr, nullptr}
                         : Sequences<T>{level.y.data(), 0, size, nullptr, nullptr};
             d.h_n = {level.h.data(), size};  // written after the step has read it
-            d.c_n = {level.c.data(), size};
+            d.c_n = {level.c.data(), cells};
             level.layer->kernels().forward(call);
             from = level.y.data();
             row = size;
@@ -65,14 +65,14 @@ public:
     // The state of layer `level`, (batch, hidden_size): h, or c with `cell`.
     void read(i64 level, bool cell, const Output& state) const {
         const vector<T>& from = part(level, cell);
-        T* const to = checked<T>("state", "(batch, hidden_size)", state, {batch_, size(level)}, true);
-        std::copy(from.begin(), from.end(), to);
+        T* const to = checked<T>("state", "(batch, features of h, or hidden_size)", state, {batch_, size(level, cell)}, true);
+        std::copy_n(from.begin(), batch_ * size(level, cell), to);
     }
 
     void write(i64 level, bool cell, const Input& state) {
         vector<T>& to = const_cast<vector<T>&>(part(level, cell));
-        const T* const from = checked<T>("state", "(batch, hidden_size)", state, {batch_, size(level)}, true);
-        std::copy(from, from + to.size(), to.begin());
+        const T* const from = checked<T>("state", "(batch, features of h, or hidden_size)", state, {batch_, size(level, cell)}, true);
+        std::copy_n(from, batch_ * size(level, cell), to.begin());
     }
 
 private:
@@ -89,7 +89,11 @@ private:
         const Level& at = levels_[static_cast<std::size_t>(level)];
         return cell ? at.c : at.h;
     }
-    i64 size(i64 level) const { return levels_[static_cast<std::size_t>(level)].layer->options().hidden_size; }
+    // Values that a sequence has of h, or of c.
+    i64 size(i64 level, bool cell) const {
+        const Options& options = levels_[static_cast<std::size_t>(level)].layer->options();
+        return cell ? options.hidden_size : features_of(options);
+    }
 
     BatchPlan plan_;
     i64 batch_;

@@ -5,8 +5,11 @@ namespace throughtime::THROUGHTIME_NAMESPACE {
 template <class T>
 static Sweep backward_sweep(const Layout<T>& lay, i64 batch, i64 steps) {
     const int vectors = static_cast<int>(least(kBlocks, lay.blocks));
+    if (lay.hidden_slots == 0) {  // cells alone: as much as a short product
+        return {batch, ceil_div(lay.blocks, kBlocks), max_rows(vectors), vectors, kVectorBytes, 0, 64, steps};
+    }
     return {batch, ceil_div(lay.blocks, kBlocks), max_rows(vectors), vectors, kVectorBytes,
-            static_cast<i64>(sizeof(T)) * lay.hidden_slots * lay.Hp * lay.Hp, lay.hidden_slots * lay.Hp, steps};
+            static_cast<i64>(sizeof(T)) * lay.hidden_slots * lay.Hp * lay.Pp, lay.hidden_slots * lay.Hp, steps};
 }
 
 // One thread's part of one direction.
@@ -50,7 +53,7 @@ public:
         finish();
     }
 
-private:
+protected:
     static constexpr int kLists = 9;
 
     i64 rank(i64 row) const { return share_.first_rank + row * share_.rank_step; }
@@ -78,15 +81,15 @@ private:
         if (share_.by_units && share_.member != 0) return;
         for (i64 row = 0; row < rows_; ++row) {
             const i64 k = rank(row), b = layer_.plan.order[k];
-            set_row(direct_ + k * lay_.Hp, d_.d_h_n.data != nullptr ? d_.d_h_n.at(b) : nullptr);
+            set_row(direct_ + k * lay_.Hp, d_.d_h_n.data != nullptr ? d_.d_h_n.at(b) : nullptr, lay_.P);
             if (lay_.options.cell == Cell::lstm) {
-                set_row(d_c_ + k * lay_.Hp, d_.d_c_n.data != nullptr ? d_.d_c_n.at(b) : nullptr);
+                set_row(d_c_ + k * lay_.Hp, d_.d_c_n.data != nullptr ? d_.d_c_n.at(b) : nullptr, lay_.H);
             }
         }
     }
 
-    void set_row(T* row, const T* values) const {
-        for (i64 u = 0; u < lay_.Hp; ++u) row[u] = values != nullptr && u < lay_.H ? values[u] : T(0);
+    void set_row(T* row, const T* values, i64 count) const {
+        for (i64 u = 0; u < lay_.Hp; ++u) row[u] = values != nullptr && u < count ? values[u] : T(0);
     }
 
     void fill(i64 t, i64 n) {
@@ -145,6 +148,11 @@ private:
                 }
             });
         }
+        finish_c();
+    }
+
+    void finish_c() {
+        const Plan& plan = layer_.plan;
         if (d_.d_c_0.data == nullptr || lay_.options.cell != Cell::lstm || (share_.by_units && share_.member != 0)) return;
         for (i64 row = 0; row < rows_; ++row) {
             const i64 k = rank(row);
@@ -164,13 +172,14 @@ private:
     T* d_c_ = nullptr;
 };
 
-template <class T>
-static void sweep_back(const BackwardLayer<T>& layer) {
+// The whole layer, each thread's part by `Part`: BackwardSweep, or VariantBackward. run(part, direction, own, shared).
+template <class T, class Part, class Run>
+static void sweep_back(const BackwardLayer<T>& layer, Run&& run) {
     const Layout<T> lay(layer.options);
     const i64 batch = layer.plan.batch;
     const Sweep sweep = backward_sweep(lay, batch, layer.plan.steps);
     const int threads = useful_threads(layer.threads, layer.directions, sweep);
-    const std::size_t own = BackwardSweep<T>::workspace_size(batch), shared = BackwardSweep<T>::shared_size(lay, batch);
+    const std::size_t own = Part::workspace_size(batch), shared = Part::shared_size(lay, batch);
     Workspace workspace;
     workspace.reserve(own * static_cast<std::size_t>(threads) + shared * 2);
     char* const shared_at = workspace.take<char>(static_cast<i64>(shared) * 2);
@@ -182,8 +191,8 @@ static void sweep_back(const BackwardLayer<T>& layer) {
         const i64 row_bytes = static_cast<i64>(sizeof(T)) * (lay.saved_width() + lay.gates_width() + 5 * lay.Hp);
         for (int d = share.first_direction; d < share.last_direction; ++d) {
             for_row_blocks(share, sweep, row_bytes, [&](const Share& block) {
-                BackwardSweep<T>(layer, layer.direction[d], block, barriers[d])
-                    .run(own_at + own * static_cast<std::size_t>(thread), shared_at + shared * d);
+                Part part(layer, layer.direction[d], block, barriers[d]);
+                run(part, d, own_at + own * static_cast<std::size_t>(thread), shared_at + shared * d);
             });
         }
     });

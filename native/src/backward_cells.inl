@@ -57,6 +57,7 @@ struct BackwardCells {
                     case Cell::rnn: rnn(at, first + r, u, d_h[r][j]); break;
                     case Cell::lstm: lstm(at, first + r, u, d_h[r][j]); break;
                     case Cell::gru: gru(at, first + r, u, d_h[r][j]); break;
+                    default: break;  // variants: variant_back_cells.inl
                 }
             }
         }

@@ -49,9 +49,13 @@ static void project_panel(const Layout<T>& lay, const T* packed, const T** x, i6
 
 template <class T>
 static Sweep forward_sweep(const Layout<T>& lay, i64 batch, i64 steps) {
+    const i64 panels = ceil_div(lay.blocks, lay.share_blocks());
+    if (lay.hidden_slots == 0) {  // the input projection is all the work there is
+        return {batch, panels, max_rows(lay.input_slots), lay.input_slots, kVectorBytes, 0, lay.I, steps};
+    }
     const int vectors = lay.by_gates() ? lay.hidden_slots : static_cast<int>(least(kBlocks, lay.blocks));
-    return {batch, ceil_div(lay.blocks, lay.share_blocks()), max_rows(vectors), vectors, kVectorBytes,
-            static_cast<i64>(sizeof(T)) * lay.hidden_slots * lay.Hp * lay.H, lay.H, steps};
+    return {batch, panels, max_rows(vectors), vectors, kVectorBytes,
+            static_cast<i64>(sizeof(T)) * lay.hidden_slots * lay.Hp * lay.P, lay.P, steps};
 }
 
 // Blocks of units [first, last).
@@ -75,6 +79,7 @@ public:
         rows_ = ceil_div(layer.plan.batch - share.first_rank, share.rank_step);
         chunk_tokens_ = most(rows_, kChunkBytes / static_cast<i64>(sizeof(T)) / lay_.input_width());
         if (share.by_units) blocks_ = blocks_of(lay_, share.member, share.members);
+        project_blocks_ = blocks_;
     }
 
     static std::size_t workspace_size(const Layout<T>& lay, i64 batch) {
@@ -105,7 +110,7 @@ public:
         finish();
     }
 
-private:
+protected:
     i64 time(i64 done) const { return d_.reverse ? layer_.plan.steps - 1 - done : done; }
     i64 rank(i64 row) const { return share_.first_rank + row * share_.rank_step; }
     // Rows of this thread that have a step t.
@@ -139,7 +144,7 @@ private:
             for (i64 row = 0; row < n; ++row) x_rows_[tokens++] = layer_.x.at(t, layer_.plan.order[rank(row)]);
         }
         const i64 blocks = lay_.by_gates() ? 1 : kBlocks;  // of a panel
-        for (i64 p = blocks_.first / blocks; tokens > 0 && p * blocks < blocks_.last; ++p) {
+        for (i64 p = project_blocks_.first / blocks; tokens > 0 && p * blocks < project_blocks_.last; ++p) {
             project_panel(lay_, d_.packed, x_rows_, tokens, gates_, p);
         }
         return end;
@@ -217,17 +222,17 @@ private:
     void finish() {
         if (share_.by_units && share_.member != 0) return;
         const Plan& plan = layer_.plan;
-        const i64 H = lay_.H;
+        const i64 H = lay_.H, P = lay_.P;
         for (i64 row = 0; row < rows_; ++row) {
             const i64 k = rank(row), b = plan.order[k], last = d_.reverse ? 0 : plan.length[k] - 1;
-            __builtin_memcpy(d_.h_n.at(b), d_.y.at(last, b), static_cast<std::size_t>(H) * sizeof(T));
+            __builtin_memcpy(d_.h_n.at(b), d_.y.at(last, b), static_cast<std::size_t>(P) * sizeof(T));
             if (lay_.options.cell == Cell::lstm) {
                 const T* c = d_.saved != nullptr ? d_.saved + (plan.offset[last] + k) * lay_.saved_width() + 4 * lay_.Hp
                                                  : first_ + k * lay_.Hp;
                 __builtin_memcpy(d_.c_n.at(b), c, static_cast<std::size_t>(H) * sizeof(T));
             }
             for (i64 t = plan.length[k]; d_.y.has_padding() && t < plan.steps; ++t) {
-                __builtin_memset(d_.y.at(t, b), 0, static_cast<std::size_t>(H) * sizeof(T));
+                __builtin_memset(d_.y.at(t, b), 0, static_cast<std::size_t>(P) * sizeof(T));
             }
         }
     }
@@ -239,6 +244,7 @@ private:
     Barrier& barrier_;
     i64 rows_, chunk_tokens_;
     Blocks blocks_{0, lay_.blocks};
+    Blocks project_blocks_;  // of the input projection that this thread computes
     T* gates_ = nullptr;
     const T** x_rows_ = nullptr;
     StepRows<T> at_{};
@@ -259,13 +265,14 @@ static inline void for_row_blocks(const Share& share, const Sweep& sweep, i64 ro
     }
 }
 
-template <class T>
-static void forward(const ForwardLayer<T>& layer) {
+// The whole layer, each thread's part by `Part`: ForwardSweep, or VariantForward.
+template <class T, class Part>
+static void sweep_forward(const ForwardLayer<T>& layer) {
     const Layout<T> lay(layer.options);
     const i64 batch = layer.plan.batch;
     const Sweep sweep = forward_sweep(lay, batch, layer.plan.steps);
     const int threads = useful_threads(layer.threads, layer.directions, sweep);
-    const std::size_t own = ForwardSweep<T>::workspace_size(lay, batch), shared = ForwardSweep<T>::shared_size(lay, batch);
+    const std::size_t own = Part::workspace_size(lay, batch), shared = Part::shared_size(lay, batch);
     Workspace workspace;
     workspace.reserve(own * static_cast<std::size_t>(threads) + shared * 2);
     char* const shared_at = workspace.take<char>(static_cast<i64>(shared) * 2);
@@ -277,7 +284,7 @@ static void forward(const ForwardLayer<T>& layer) {
         const i64 row_bytes = static_cast<i64>(sizeof(T)) * (lay.input_width() + lay.saved_width() + 3 * lay.Hp);
         for (int d = share.first_direction; d < share.last_direction; ++d) {
             for_row_blocks(share, sweep, row_bytes, [&](const Share& block) {
-                ForwardSweep<T>(layer, layer.direction[d], block, barriers[d])
+                Part(layer, layer.direction[d], block, barriers[d])
                     .run(own_at + own * static_cast<std::size_t>(thread), shared_at + shared * d);
             });
         }

@@ -107,7 +107,8 @@ static void gradient_of_input(const BackwardLayer<T>& layer) {
 // One gradient of a weight: sum over tokens of d_gates columns [first_slot, + slots) times the rows of one other factor.
 struct WeightProduct {
     int first_slot, slots;
-    i64 columns;  // of the other factor: I or H
+    i64 columns;         // of the other factor: I, H or P
+    int first_gate = 0;  // the first slot as `gate` counts
 };
 
 // Accumulates d_weight (its rows by slot, in torch's order) over chunks of tokens. A thread has some columns of d_gates, so
@@ -167,7 +168,7 @@ public:
         for (i64 row = first_; row < last_; ++row) {
             const i64 unit = row % lay_.Hp;
             if (unit >= lay_.H) continue;
-            const int slot = product_.first_slot + static_cast<int>(row / lay_.Hp);
+            const int slot = product_.first_gate + static_cast<int>(row / lay_.Hp);
             __builtin_memcpy(d_weight + (lay_.gate(slot) * lay_.H + unit) * product_.columns, sums + row * panels_ * kWidth,
                              static_cast<std::size_t>(product_.columns) * sizeof(T));
         }
@@ -224,22 +225,27 @@ static void gradient_of_parameters(const BackwardLayer<T>& layer, const Backward
     const i64 tokens = plan.offset[plan.steps];
     const int hidden_slots = lay.reset_before() ? 2 : lay.hidden_slots;
     const int first_hidden = lay.reset_before() ? 1 : lay.first_hidden;
-    const WeightProduct of_x{0, d.d_weight_ih != nullptr ? lay.input_slots : 0, lay.I};
-    const WeightProduct of_h{first_hidden, d.d_weight_hh != nullptr ? hidden_slots : 0, lay.H};
-    const WeightProduct of_reset_h{0, d.d_weight_hh != nullptr && lay.reset_before() ? 1 : 0, lay.H};
+    const WeightProduct of_x{0, d.d_weights.weight_ih != nullptr ? lay.input_slots : 0, lay.I};
+    const WeightProduct of_h{first_hidden, d.d_weights.weight_hh != nullptr ? hidden_slots : 0, lay.P, lay.reset_before() ? 1 : lay.hidden_gate};
+    const Layout<T> projection = lay.options.proj_size > 0 ? lay.projection() : lay;
+    const WeightProduct of_output{0, d.d_weights.weight_hr != nullptr ? 1 : 0, lay.H};
+    const WeightProduct of_reset_h{0, d.d_weights.weight_hh != nullptr && lay.reset_before() ? 1 : 0, lay.H};
     using Gradient = WeightGradient<T>;
 
     const int threads = threads_for(layer.threads, lay.blocks, tokens * (lay.I + lay.H) * lay.Hp);
     const i64 sums_x = Gradient::sums_size(lay, of_x), sums_h = Gradient::sums_size(lay, of_h);
+    const i64 sums_output = Gradient::sums_size(projection, of_output);
     const i64 sums_reset = Gradient::sums_size(lay, of_reset_h), width = lay.gates_width();
     const i64 work_size = padded<T>(Gradient::work_size(most(lay.I, lay.H)));
     Workspace workspace;
     workspace.reserve(Workspace::size_of<T>(sums_x) + Workspace::size_of<T>(sums_h) + Workspace::size_of<T>(sums_reset) +
+                      Workspace::size_of<T>(sums_output) +
                       Workspace::size_of<T>(width) + Workspace::size_of<T>(lay.Hp) +
                       Workspace::size_of<T>(work_size * threads));
     T* const at_x = workspace.take<T>(sums_x);
     T* const at_h = workspace.take<T>(sums_h);
     T* const at_reset = workspace.take<T>(sums_reset);
+    T* const at_output = workspace.take<T>(sums_output);
     T* const columns = workspace.take<T>(width);
     T* const zeros = workspace.take<T>(lay.Hp);
     T* const work_at = workspace.take<T>(work_size * threads);
@@ -247,12 +253,15 @@ static void gradient_of_parameters(const BackwardLayer<T>& layer, const Backward
 
     in_threads(threads, [&](int thread, int count) {
         const Gradient x(lay, of_x, thread, count), h(lay, of_h, thread, count), reset_h(lay, of_reset_h, thread, count);
+        const Gradient output(projection, of_output, thread, count);
         T* const work = work_at + thread * work_size;
-        x.clear(at_x), h.clear(at_h), reset_h.clear(at_reset);
-        const i64 first_block = width / Gradient::L * thread / count, last_block = width / Gradient::L * (thread + 1) / count;
+        x.clear(at_x), h.clear(at_h), reset_h.clear(at_reset), output.clear(at_output);
+        // A variant has summed its biases already.
+        const i64 biases = lay.variant() ? 0 : width / Gradient::L;
+        const i64 first_block = biases * thread / count, last_block = biases * (thread + 1) / count;
         for (i64 i = first_block * Gradient::L; i < last_block * Gradient::L; ++i) columns[i] = T(0);
         Tokens at{plan};
-        const T* rows[3][kTokens];
+        const T* rows[4][kTokens];
         for (i64 first = 0; first < tokens; first += kTokens) {
             const i64 last = least(tokens, first + kTokens), n = last - first;
             at.each(first, last, [&](i64 i, i64 t, i64 k) {
@@ -260,18 +269,24 @@ static void gradient_of_parameters(const BackwardLayer<T>& layer, const Backward
                 const bool starts = d.reverse ? t == plan.length[k] - 1 : t == 0;
                 rows[0][i] = layer.x.at(t, b);
                 rows[1][i] = !starts ? d.y.at(d.reverse ? t + 1 : t - 1, b) : d.h_0.data != nullptr ? d.h_0.at(b) : zeros;
-                rows[2][i] = d.saved + (first + i) * lay.saved_width() + 3 * lay.Hp;
+                const T* const saved = d.saved + (first + i) * lay.saved_width();
+                if (lay.options.recurrent_mask) rows[1][i] = saved + lay.of_masked * lay.Hp;
+                rows[2][i] = saved + 3 * lay.Hp;
+                rows[3][i] = saved + lay.of_output * lay.Hp;
             });
             const T* const d_gates = d.d_gates + first * width;
             x.add(d_gates, width, rows[0], n, work, at_x);
             h.add(d_gates, width, rows[1], n, work, at_h);
             reset_h.add(d_gates, width, rows[2], n, work, at_reset);
+            output.add(d_gates + lay.projected_at(), width, rows[3], n, work, at_output);
             add_columns(d_gates, width, n, first_block, last_block, columns);
         }
-        x.write(at_x, d.d_weight_ih);
-        h.write(at_h, d.d_weight_hh);
-        reset_h.write(at_reset, d.d_weight_hh);
+        x.write(at_x, d.d_weights.weight_ih);
+        h.write(at_h, d.d_weights.weight_hh);
+        reset_h.write(at_reset, d.d_weights.weight_hh);
+        output.write(at_output, d.d_weights.weight_hr);
     });
+    if (lay.variant()) return;
 
     const auto write_bias = [&](T* d_bias, int first_slot, int slots) {
         if (d_bias == nullptr) return;
@@ -279,20 +294,35 @@ static void gradient_of_parameters(const BackwardLayer<T>& layer, const Backward
             for (i64 u = 0; u < lay.H; ++u) d_bias[lay.gate(s) * lay.H + u] = columns[s * lay.Hp + u];
         }
     };
-    write_bias(d.d_bias_ih, 0, lay.input_slots);
-    write_bias(d.d_bias_hh, lay.first_hidden, lay.hidden_slots);
+    write_bias(d.d_weights.bias_ih, 0, lay.input_slots);
+    write_bias(d.d_weights.bias_hh, lay.first_hidden, lay.hidden_slots);
 }
 
 template <class T>
 static void backward(const BackwardLayer<T>& layer) {
-    sweep_back(layer);
+    const Layout<T> lay(layer.options);
+    // What is summed step by step; another workspace than that of the sweep, which it outlives.
+    const i64 sums_size = lay.variant() ? VariantBackward<T>::sums_size(lay, layer.plan.batch) : 0;
+    Workspace workspace;
+    if (sums_size > 0) workspace.reserve(Workspace::size_of<T>(sums_size * layer.directions));
+    T* const sums = sums_size > 0 ? workspace.take<T>(sums_size * layer.directions) : nullptr;
+    if (lay.variant()) {
+        sweep_back<T, VariantBackward<T>>(layer, [&](VariantBackward<T>& part, int d, char* own, char* shared) {
+            part.run(own, shared, sums + d * sums_size);
+        });
+    } else {
+        sweep_back<T, BackwardSweep<T>>(
+            layer, [](BackwardSweep<T>& part, int, char* own, char* shared) { part.run(own, shared); });
+    }
     if (layer.d_x.data != nullptr) gradient_of_input(layer);
     for (int d = 0; d < layer.directions; ++d) {
         const BackwardDirection<T>& direction = layer.direction[d];
-        if (direction.d_weight_ih != nullptr || direction.d_weight_hh != nullptr || direction.d_bias_ih != nullptr ||
-            direction.d_bias_hh != nullptr) {
+        const Weights<T>& w = direction.d_weights;
+        if (w.weight_ih != nullptr || w.weight_hh != nullptr || w.bias_ih != nullptr || w.bias_hh != nullptr ||
+            w.weight_hr != nullptr) {
             gradient_of_parameters(layer, direction);
         }
+        if (lay.variant()) gradient_of_vectors(layer, direction, sums + d * sums_size);
     }
 }
 

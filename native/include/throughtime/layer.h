@@ -4,8 +4,9 @@
 // that it passes and keeps it alive during the call; nothing is kept after it. The core writes no output, throws only from
 // the calling thread, and only std::bad_alloc.
 //
-// Sizes: T steps, B sequences, I input features, H hidden features; G gates (RNN 1, GRU 3, LSTM 4). `Hp` is H rounded up
-// to `lanes`, the width of a vector on the chosen instruction set; what a padded place holds is always zero.
+// Sizes: T steps, B sequences, I input features, H hidden units, P features of h (H, or proj_size); G gates (RNN 1, GRU 3,
+// LSTM 4, or 3 with coupled gates; MinGRU 2, MinLSTM 3, IndRNN 1). `Hp` is H rounded up to `lanes`, the width of a vector on
+// the chosen instruction set; what a padded place holds is always zero.
 #pragma once
 
 #include <cstddef>
@@ -20,16 +21,24 @@ using i64 = std::int64_t;
 template <class T>
 using Index = std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;
 
-enum class Cell : int { rnn = 0, gru = 1, lstm = 2 };
+enum class Cell : int { rnn = 0, gru = 1, lstm = 2, min_gru = 3, min_lstm = 4, ind_rnn = 5 };
 enum class Nonlinearity : int { tanh = 0, relu = 1, sigmoid = 2, identity = 3 };
 
-// What fixes the mathematics of a layer. nonlinearity: RNN only. reset_after: GRU only (see spec/cells.py).
+// What fixes the mathematics of a layer; see spec/cells.py for which cell has which option. A GRU that resets before the
+// product has none of those from layer_norm on.
 struct Options {
     Cell cell;
     Nonlinearity nonlinearity;
     bool reset_after;
     i64 input_size;
     i64 hidden_size;
+    bool layer_norm = false;
+    double zoneout_h = 0, zoneout_c = 0;  // shares that mix old and new where there is no mask
+    bool zoneout_masks = false;           // masks decide, wherever a share is above 0
+    bool recurrent_mask = false;          // h_{t-1} is multiplied by `recurrent` where it enters weight_hh
+    bool peephole = false;
+    bool coupled_gates = false;
+    i64 proj_size = 0;
 };
 
 // Features of each step of each sequence; those of step t of sequence b start at at(t, b), and are contiguous. Padded
@@ -57,13 +66,29 @@ struct Rows {
     T* at(i64 b) const { return data + b * row; }
 };
 
-// Parameters of one direction in torch's layout: weight_ih (G*H, I), weight_hh (G*H, H), biases (G*H) or null.
+// Parameters of one direction in torch's layout, or their gradients: weight_ih (G*H, I), weight_hh (G*H, P; IndRNN H), biases
+// (G*H), weight_hr (P, H), weight_peephole (H for each of i f o, or f o), norm_ih and norm_hh (G*H), norm_c and bias_c (H).
+// Null where the options have none; of a gradient, null: not wanted.
 template <class T>
 struct Weights {
-    const T* weight_ih;
-    const T* weight_hh;
-    const T* bias_ih;
-    const T* bias_hh;
+    T* weight_ih = nullptr;
+    T* weight_hh = nullptr;
+    T* bias_ih = nullptr;
+    T* bias_hh = nullptr;
+    T* weight_hr = nullptr;
+    T* weight_peephole = nullptr;
+    T* norm_ih = nullptr;
+    T* norm_hh = nullptr;
+    T* norm_c = nullptr;
+    T* bias_c = nullptr;
+};
+
+// The random numbers of one direction (see spec/masks.py); null data where the options have none.
+template <class T>
+struct Masks {
+    Sequences<const std::uint8_t> zoneout_h;  // P; not 0 where h keeps its value
+    Sequences<const std::uint8_t> zoneout_c;  // H
+    Rows<const T> recurrent;                  // P
 };
 
 // The order of work: sequences by falling length. Rank r is the place of a sequence in that order; the real steps, called
@@ -91,6 +116,7 @@ struct ForwardDirection {
     Rows<T> h_n;              // out: the state after the last real step
     Rows<T> c_n;              // out, LSTM only
     T* saved;                 // out, (tokens, saved_width): what backward needs; null for inference
+    Masks<T> masks;
 };
 
 template <class T>
@@ -115,12 +141,10 @@ struct BackwardDirection {
     Rows<const T> d_c_n;      // upstream, LSTM only; null data: zeros
     const T* saved;           // forward's
     T* d_gates;               // work and out, (tokens, gates_width): gradients before the activations
-    T* d_weight_ih;           // out (G*H, I); null: not wanted. With `projected` forward it must be null, and so d_x
-    T* d_weight_hh;           // out (G*H, H); null: not wanted
-    T* d_bias_ih;             // out (G*H); null: not wanted
-    T* d_bias_hh;             // out (G*H); null: not wanted
+    Weights<T> d_weights;     // out. With `projected` forward weight_ih must be null, and so d_x
     Rows<T> d_h_0;            // out; null data: not wanted
     Rows<T> d_c_0;            // out, LSTM only; null data: not wanted
+    Masks<T> masks;           // as in forward
 };
 
 template <class T>
@@ -168,7 +192,7 @@ struct Sizes {
     i64 packed_backward;
     i64 saved_width;   // of a token
     i64 gates_width;   // of a token's d_gates; its first input_width columns belong to the input's side, gate by gate,
-                       // each padded to Hp: RNN h, GRU n r z, LSTM i f g o
+                       // each padded to Hp: RNN h, GRU n r z, LSTM i f g o, MinGRU z n, MinLSTM f i n
     i64 input_width;   // of a row of the input projection
 };
 
@@ -177,7 +201,7 @@ template <class T>
 struct Kernels {
     int lanes;
     Sizes (*sizes)(const Options&);
-    void (*pack)(const Options&, const Weights<T>&, bool backward, T* packed);
+    void (*pack)(const Options&, const Weights<const T>&, bool backward, T* packed);
     void (*forward)(const ForwardLayer<T>&);
     void (*backward)(const BackwardLayer<T>&);
     // out (rows, input_width) = x (rows, I), rows `stride` apart, times weight_ih, plus the biases of the input's side.

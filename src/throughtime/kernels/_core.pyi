@@ -22,6 +22,14 @@ class _Layer:
         hidden_size: int,
         directions: int,
         isa: str | None,
+        layer_norm: bool = False,
+        zoneout_h: float = 0.0,
+        zoneout_c: float = 0.0,
+        zoneout_masks: bool = False,
+        recurrent_mask: bool = False,
+        peephole: bool = False,
+        coupled_gates: bool = False,
+        proj_size: int = 0,
     ) -> None: ...
     @property
     def isa(self) -> str: ...
@@ -35,15 +43,7 @@ class _Layer:
     def gates_width(self) -> int: ...
     @property
     def input_width(self) -> int: ...
-    def pack(
-        self,
-        weight_ih: Any,
-        weight_hh: Any,
-        bias_ih: Any | None,
-        bias_hh: Any | None,
-        backward: bool,
-        packed: Any,
-    ) -> None: ...
+    def pack(self, weights: Sequence[Any | None], backward: bool, packed: Any) -> None: ...
     def forward(
         self,
         plan: BatchPlan,
@@ -58,6 +58,7 @@ class _Layer:
         projected: Sequence[Any],
         ids: Any | None,
         threads: int,
+        masks: Sequence[Sequence[Any | None]] = ...,
     ) -> None: ...
     def backward(
         self,
@@ -77,6 +78,7 @@ class _Layer:
         d_c_0: Any | None,
         d_weights: Sequence[Sequence[Any | None]],
         threads: int,
+        masks: Sequence[Sequence[Any | None]] = ...,
     ) -> None: ...
     def project(self, packed: Any, x: Any, projected: Any, threads: int) -> None: ...
     def project_backward(

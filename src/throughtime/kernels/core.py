@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from throughtime.kernels import openmp
-from throughtime.spec.cells import NONLINEARITIES, LayerOptions
+from throughtime.spec.cells import GATES, KINDS, NONLINEARITIES, LayerOptions, direction_shapes
 from throughtime.spec.errors import OptionError
 
 if TYPE_CHECKING:
@@ -46,7 +46,6 @@ else:
         _problem = f"the native core is not there ({error}); install throughtime where a C++ compiler is"
 
 ISA_VARIABLE: Final = "THROUGHTIME_ISA"
-_CELLS: Final = ("RNN", "GRU", "LSTM")
 
 
 def available() -> bool:
@@ -86,26 +85,58 @@ def threads() -> int:
     return available_threads()
 
 
+def lacks(options: LayerOptions) -> str | None:
+    """What of these options the core does not have; None if it has all."""
+    variant = options.layer_norm or any(options.zoneout) or options.recurrent_dropout
+    return "a GRU with reset_after=False and variants of it" if variant and not options.reset_after else None
+
+
 @lru_cache(maxsize=256)
-def layer(options: LayerOptions, index: int, dtype: str) -> "NativeLayer":
+def layer(
+    options: LayerOptions, index: int, dtype: str, *, zoneout_masks: bool = False, recurrent_mask: bool = False
+) -> "NativeLayer":
     """The kernels of layer `index` of a stack.
 
     Args:
         dtype: "float32" or "float64".
+        zoneout_masks: masks say which units keep their value; else zoneout's shares mix old and new.
+        recurrent_mask: a mask multiplies h_{t-1} where it enters weight_hh.
     """
     from throughtime.kernels._core import LayerFloat32, LayerFloat64
 
     if dtype not in ("float32", "float64"):
         raise OptionError(f"dtype must be float32 or float64, but is {dtype}")
     return (LayerFloat32 if dtype == "float32" else LayerFloat64)(
-        _CELLS.index(options.cell),
+        list(GATES).index(options.cell),
         NONLINEARITIES.index(options.nonlinearity),
         options.reset_after,
         options.layer_input_size(index),
         options.hidden_size[index],
         options.num_directions,
         isa(),
+        layer_norm=options.layer_norm,
+        zoneout_h=options.zoneout[0],
+        zoneout_c=options.zoneout[1],
+        zoneout_masks=zoneout_masks and any(options.zoneout),
+        recurrent_mask=recurrent_mask,
+        peephole=options.peephole,
+        coupled_gates=options.coupled_gates,
+        proj_size=options.proj_size,
     )
+
+
+@lru_cache(maxsize=256)
+def places(options: LayerOptions, index: int) -> tuple[int, ...]:
+    """Where each parameter of a direction, in the order of `direction_shapes`, stands among `spec.cells.KINDS`."""
+    return tuple(KINDS.index(kind) for kind in direction_shapes(options, index))
+
+
+def by_kind(options: LayerOptions, index: int, given: "Sequence[Any]") -> list[Any]:
+    """One direction's parameters as the core takes them: a place for every kind, None where the layer has none."""
+    result: list[Any] = [None] * len(KINDS)
+    for place, value in zip(places(options, index), given, strict=True):
+        result[place] = value
+    return result
 
 
 @lru_cache(maxsize=2)

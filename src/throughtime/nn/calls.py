@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import torch
 from torch import Tensor
@@ -14,11 +14,15 @@ from throughtime.kernels import BatchPlan, NativeLayer
 from throughtime.nn.packing import packed
 from throughtime.spec.cells import LayerOptions
 from throughtime.spec.errors import ShapeError
+from throughtime.spec.masks import Masks
 
 DTYPES: Final = {torch.float32: "float32", torch.float64: "float64"}
 
 # Straight to a capsule: a tenth of the time of Tensor.__dlpack__, which counts where a whole step takes microseconds.
 _array: Any = torch._C._to_dlpack
+
+LayerMasks: TypeAlias = Sequence[Masks[Tensor]]
+"""Those of each direction; zoneout's in the layout of the input."""
 
 
 @dataclass(frozen=True)
@@ -31,15 +35,13 @@ class LayerCall:
     options: LayerOptions
     kernels: NativeLayer
 
-    @property
-    def has_cell_state(self) -> bool:
-        return self.options.cell == "LSTM"
-
 
 @lru_cache(maxsize=256)
-def layer_call(options: LayerOptions, dtype: torch.dtype) -> LayerCall:
-    """The call of a layer with these options (one size in hidden_size)."""
-    return LayerCall(options, kernels.layer(options, 0, DTYPES[dtype]))
+def layer_call(options: LayerOptions, dtype: torch.dtype, zoneout_masks: bool, recurrent_mask: bool) -> LayerCall:
+    """The call of a layer with these options (one size in hidden_size), with the masks that will be handed to it."""
+    of_dtype = DTYPES[dtype]
+    made = kernels.layer(options, 0, of_dtype, zoneout_masks=zoneout_masks, recurrent_mask=recurrent_mask)
+    return LayerCall(options, made)
 
 
 def plan_of(x: Tensor, lengths: Tensor | None, by_step: bool) -> BatchPlan:
@@ -74,10 +76,10 @@ def new_results(
     """Uninitialised output, h_n, c_n (empty but for an LSTM) and what backward needs (empty without `save`)."""
     steps = x.shape[:-1]
     batch = x.shape[1] if lengths is None else lengths.shape[0]
-    directions, size = call.options.num_directions, call.options.hidden_size[0]
-    y = x.new_empty(*steps, directions * size)
-    h_n = x.new_empty(directions, batch, size)
-    c_n = x.new_empty((directions, batch, size) if call.has_cell_state else 0)
+    directions, features = call.options.num_directions, call.options.output_features(0)
+    y = x.new_empty(*steps, directions * features)
+    h_n = x.new_empty(directions, batch, features)
+    c_n = x.new_empty((directions, batch, call.options.hidden_size[0]) if call.options.has_cell_state else 0)
     # With padding, as if all sequences were whole: how many tokens there are stands in `lengths`, which shapes must not
     # depend on. What is not written to costs no memory.
     width = call.kernels.saved_width
@@ -95,18 +97,20 @@ def forward(
     weights: Sequence[Tensor],
     save: bool,
     ids: Tensor | None = None,
+    masks: LayerMasks | None = None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """What `new_results` names, computed.
 
     Args:
         x, lengths: as of the plan. With ids (see `token_ids`): x (rows, input_size), of which each token has one.
-        h_0, c_0: (num_directions, batch, hidden_size), or None for zeros.
-        weights: of all directions, in torch's order.
+        h_0, c_0: (num_directions, batch, features of h, or hidden_size), or None for zeros.
+        weights: of all directions, in the order of `spec.cells.direction_shapes`.
+        masks: those that the call was made for.
     """
     x = _features_contiguous(x)
     steps = x if ids is None else x.new_empty(()).expand(plan.tokens, 1)
     y, h_n, c_n, saved = results = new_results(call, steps, lengths, save)
-    by_direction = [packed(call.kernels, part, backward=False) for part in _by_direction(call, weights)]
+    by_direction = [packed(call.kernels, call.options, 0, part, backward=False) for part in _by_direction(call, weights)]
     call.kernels.forward(
         plan,
         _array(x) if ids is None else None,
@@ -115,11 +119,12 @@ def forward(
         _state(c_0),
         _array(y),
         _array(h_n),
-        _array(c_n) if call.has_cell_state else None,
+        _array(c_n) if call.options.has_cell_state else None,
         _tokens(saved, plan),
         () if ids is None else [_array(_project(call, part, x)) for part in by_direction],
         None if ids is None else _array(ids),
         kernels.threads(),
+        _masks(masks),
     )
     return results
 
@@ -162,6 +167,7 @@ def backward(
     d_c_n: Tensor | None,
     wanted: Sequence[bool],
     ids: Tensor | None = None,
+    masks: LayerMasks | None = None,
 ) -> list[Tensor]:
     """What `new_gradients` names, computed from upstream gradients (None: zeros)."""
     x = _features_contiguous(x)
@@ -173,7 +179,7 @@ def backward(
         _array(result) if want and place not in later else None
         for place, (result, want) in enumerate(zip(results, wanted, strict=True))
     )
-    by_direction = [packed(call.kernels, part, backward=True) for part in _by_direction(call, weights)]
+    by_direction = [packed(call.kernels, call.options, 0, part, backward=True) for part in _by_direction(call, weights)]
     d_gates = [x.new_empty(plan.tokens, call.kernels.gates_width) for _ in by_direction]
     call.kernels.backward(
         plan,
@@ -185,13 +191,14 @@ def backward(
         _tokens(saved, plan),
         _array(_features_contiguous(torch.zeros_like(y) if d_y is None else d_y)),
         _state(d_h_n),
-        _state(d_c_n) if call.has_cell_state else None,
+        _state(d_c_n) if call.options.has_cell_state else None,
         [_array(part) for part in d_gates],
         d_x,
         d_h_0,
         d_c_0,
-        [[*d_weights[d : d + count], None, None][:4] for d in range(0, len(weights), count)],
+        [kernels.by_kind(call.options, 0, d_weights[d : d + count]) for d in range(0, len(weights), count)],
         kernels.threads(),
+        _masks(masks),
     )
     if ids is not None and any(wanted[place] for place in later):
         d_rows = []
@@ -236,6 +243,14 @@ def _by_direction(call: LayerCall, weights: Sequence[Tensor]) -> list[Sequence[T
 
 def _tokens(saved: Tensor, plan: BatchPlan) -> list[Any]:
     return [_array(part[: plan.tokens]) for part in saved] if saved.dim() == 3 else []
+
+
+def _masks(masks: LayerMasks | None) -> list[list[Any]]:
+    return [] if masks is None else [[_bytes(m.zoneout_h), _bytes(m.zoneout_c), _state(m.recurrent)] for m in masks]
+
+
+def _bytes(mask: Tensor | None) -> Any:
+    return None if mask is None else _array(_features_contiguous(mask).view(torch.uint8))
 
 
 def _state(tensor: Tensor | None) -> Any:

@@ -1,6 +1,7 @@
 """One layer on the native core, with autograd; and for which input that cannot be done."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -11,7 +12,7 @@ from torch.autograd import forward_ad
 from throughtime import kernels
 from throughtime.kernels import BatchPlan
 from throughtime.nn import calls, operators, plain
-from throughtime.nn.calls import LayerCall
+from throughtime.nn.calls import LayerCall, LayerMasks
 from throughtime.nn.lengths import Unpadded, check_lengths, rows_of_tokens
 from throughtime.nn.state import State, zero_state
 from throughtime.spec.cells import LayerOptions
@@ -55,6 +56,8 @@ def run_layer(
     lengths: Tensor | None,
     by_step: bool = False,
     index: Tensor | None = None,
+    *,
+    masks: LayerMasks | None = None,
 ) -> tuple[Tensor, State]:
     """One layer of a stack, from 0.
 
@@ -65,38 +68,39 @@ def run_layer(
         state: (h_0,) or (h_0, c_0), each (num_directions, batch, hidden_size); None for zeros.
         lengths: (batch,) integers in 1..seq_len, on the CPU; None where all sequences are whole.
         index: without padding, (tokens,) rows of x (rows, features): the input of each token.
+        masks: of each direction, in the layout of x; the weights hold theirs already.
     """
     h_0 = None if state is None else state[0]
     c_0 = None if state is None or len(state) == 1 else state[1]
     save = torch.is_grad_enabled() and any(
         tensor is not None and tensor.requires_grad for tensor in (x, h_0, c_0, *weights)
     )
-    alone = _options_of_layer(options, layer, len(weights))
+    alone = _options_of_layer(options, layer)
+    if masks is not None and all(m.zoneout_h is m.zoneout_c is m.recurrent is None for m in masks):
+        masks = None
     if torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack():
         x = x if index is None else rows_of_tokens(x, index)
         y, h_n, c_n = operators.run(alone, x, lengths, by_step, h_0, c_0, list(weights), save)
     else:
-        call = calls.layer_call(alone, x.dtype)
+        call = _call(alone, x.dtype, masks)
         plan = calls.plan_of(x, lengths, by_step)
         ids = None if index is None else calls.token_ids(plan, index)
         if save:
-            y, h_n, c_n = _Layer.apply(call, plan, by_step, ids, index, x, lengths, h_0, c_0, *weights)  # type: ignore[no-untyped-call]
+            y, h_n, c_n = _Layer.apply(call, plan, by_step, ids, index, masks, x, lengths, h_0, c_0, *weights)  # type: ignore[no-untyped-call]
         else:
-            y, h_n, c_n, _ = calls.forward(call, plan, x, lengths, h_0, c_0, weights, save, ids)
-    return y, (h_n, c_n) if options.cell == "LSTM" else (h_n,)
+            y, h_n, c_n, _ = calls.forward(call, plan, x, lengths, h_0, c_0, weights, save, ids, masks)
+    return y, (h_n, c_n) if options.has_cell_state else (h_n,)
 
 
 @lru_cache(maxsize=256)
-def _options_of_layer(options: LayerOptions, index: int, weights: int) -> LayerOptions:
-    return LayerOptions(
-        cell=options.cell,
-        input_size=options.layer_input_size(index),
-        hidden_size=(options.hidden_size[index],),
-        bias=weights // options.num_directions == 4,
-        bidirectional=options.bidirectional,
-        nonlinearity=options.nonlinearity,
-        reset_after=options.reset_after,
-    )
+def _options_of_layer(options: LayerOptions, index: int) -> LayerOptions:
+    return replace(options, input_size=options.layer_input_size(index), hidden_size=(options.hidden_size[index],))
+
+
+def _call(alone: LayerOptions, dtype: torch.dtype, masks: LayerMasks | None) -> LayerCall:
+    if masks is None:
+        return calls.layer_call(alone, dtype, False, False)
+    return calls.layer_call(alone, dtype, any(alone.zoneout), masks[0].recurrent is not None)
 
 
 class _Layer(torch.autograd.Function):
@@ -110,14 +114,15 @@ class _Layer(torch.autograd.Function):
         by_step: bool,
         ids: Tensor | None,
         index: Tensor | None,
+        masks: LayerMasks | None,
         x: Tensor,
         lengths: Tensor | None,
         h_0: Tensor | None,
         c_0: Tensor | None,
         *weights: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        y, h_n, c_n, saved = calls.forward(call, plan, x, lengths, h_0, c_0, weights, True, ids)
-        ctx.call, ctx.plan, ctx.by_step = call, plan, by_step
+        y, h_n, c_n, saved = calls.forward(call, plan, x, lengths, h_0, c_0, weights, True, ids, masks)
+        ctx.call, ctx.plan, ctx.by_step, ctx.masks = call, plan, by_step, masks
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(x, lengths, h_0, c_0, y, saved, ids, index, *weights)
         return y, h_n, c_n
@@ -125,18 +130,18 @@ class _Layer(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, d_y: Tensor | None, d_h_n: Tensor | None, d_c_n: Tensor | None) -> tuple[Any, ...]:
         x, lengths, h_0, c_0, y, saved, ids, index, *weights = ctx.saved_tensors
-        wanted = [ctx.needs_input_grad[5], *ctx.needs_input_grad[7:]]
+        wanted = [ctx.needs_input_grad[6], *ctx.needs_input_grad[8:]]
         found: Sequence[Tensor | None]
         if torch.is_grad_enabled():
             upstream = (d_y, d_h_n, d_c_n)
             found = _differentiable_backward(
-                ctx.call.options, x, index, lengths, ctx.by_step, h_0, c_0, weights, wanted, upstream
+                ctx.call.options, x, index, lengths, ctx.by_step, h_0, c_0, weights, wanted, upstream, ctx.masks
             )
         else:
             call, plan = ctx.call, ctx.plan
-            found = calls.backward(call, plan, x, h_0, c_0, weights, y, saved, d_y, d_h_n, d_c_n, wanted, ids)
+            found = calls.backward(call, plan, x, h_0, c_0, weights, y, saved, d_y, d_h_n, d_c_n, wanted, ids, ctx.masks)
         d_x, *others = (part if want else None for part, want in zip(found, wanted, strict=True))
-        return (*[None] * 5, d_x, None, *others)
+        return (*[None] * 6, d_x, None, *others)
 
 
 def _differentiable_backward(
@@ -150,6 +155,7 @@ def _differentiable_backward(
     weights: Sequence[Tensor],
     wanted: Sequence[bool],
     upstream: Sequence[Tensor | None],
+    masks: LayerMasks | None,
 ) -> list[Tensor | None]:
     """The gradients as torch operations on their own inputs, so that they can be differentiated again."""
     unpadded = None if x.dim() == 3 or lengths is None else Unpadded(lengths, by_step, x.device)

@@ -11,7 +11,9 @@ import torch
 from torch import Tensor
 from torch.utils.weak import WeakIdKeyDictionary
 
+from throughtime import kernels
 from throughtime.kernels import NativeLayer
+from throughtime.spec.cells import LayerOptions
 
 _Packed: TypeAlias = tuple[NativeLayer, int, dict[bool, Tensor]]
 """For which kernels, the fingerprint of the weights, and what they were packed to, by direction of the pass."""
@@ -22,11 +24,12 @@ _kept = WeakIdKeyDictionary()
 _array: Any = torch._C._to_dlpack
 
 
-def packed(layer: NativeLayer, weights: Sequence[Tensor], *, backward: bool) -> Tensor:
+def packed(layer: NativeLayer, options: LayerOptions, index: int, weights: Sequence[Tensor], *, backward: bool) -> Tensor:
     """The weights of one direction in the kernels' layout.
 
     Args:
-        weights: weight_ih, weight_hh, and with bias bias_ih, bias_hh.
+        layer: the kernels of layer `index` of a stack with these options.
+        weights: of the layer, in the order of `spec.cells.direction_shapes`.
         backward: for the backward pass, which needs another layout.
     """
     fingerprint = layer.fingerprint(_arrays(weights))
@@ -37,9 +40,8 @@ def packed(layer: NativeLayer, weights: Sequence[Tensor], *, backward: bool) -> 
     if backward not in kept[2]:
         size = layer.packed_backward if backward else layer.packed_forward
         result = torch.empty(size, dtype=weights[0].dtype)
-        parts = _arrays(weights)  # a capsule can be read once
-        weight_ih, weight_hh, bias_ih, bias_hh = parts if len(parts) == 4 else (*parts, None, None)
-        layer.pack(weight_ih, weight_hh, bias_ih, bias_hh, backward, _array(result))
+        # Arrays anew: a capsule can be read once.
+        layer.pack(kernels.by_kind(options, index, _arrays(weights)), backward, _array(result))
         kept[2][backward] = result
     return kept[2][backward]
 

@@ -43,7 +43,10 @@ class Stream:
             raise OptionError(f"backend='native' cannot run this: {reason}; use backend='auto'")
         if backend != "torch" and reason is None:
             layers = [kernels.layer(options, i, calls.DTYPES[self._dtype]) for i in range(options.num_layers)]
-            packs = [packed(layer, part[0], backward=False) for layer, part in zip(layers, self._weights, strict=True)]
+            packs = [
+                packed(layer, options, i, part[0], backward=False)
+                for i, (layer, part) in enumerate(zip(layers, self._weights, strict=True))
+            ]
             self._stream = kernels.stream(layers, packs, batch)
         self._shape = torch.Size((batch, options.input_size))
 
@@ -63,7 +66,7 @@ class Stream:
                 f"{tuple(x.shape)} of {x.dtype} on {x.device}"
             )
         if self._stream is not None:
-            y = torch.empty(self._batch, self._options.hidden_size[-1], dtype=self._dtype)
+            y = torch.empty(self._batch, self._options.output_size, dtype=self._dtype)
             self._stream.step(_array(x), _array(y), kernels.threads())
             return y
         with torch.no_grad():

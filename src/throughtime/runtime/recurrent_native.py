@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from throughtime import kernels
 from throughtime.kernels import BatchPlan, NativeLayer
-from throughtime.spec.cells import LayerOptions, suffix
+from throughtime.spec.cells import KINDS, LayerOptions, suffix
 
 Array: TypeAlias = NDArray[Any]
 
@@ -32,12 +32,8 @@ class NativeStack:
 
     def _pack(self, layer: NativeLayer, parameters: Mapping[str, Array], end: str) -> Array:
         packed = np.empty(layer.packed_forward, self._dtype)
-        kinds = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-        weight_ih, weight_hh, bias_ih, bias_hh = (
-            np.ascontiguousarray(parameters[kind + end]) if kind.startswith("weight") or self._options.bias else None
-            for kind in kinds
-        )
-        layer.pack(weight_ih, weight_hh, bias_ih, bias_hh, False, packed)
+        values = [parameters.get(kind + end) for kind in KINDS]
+        layer.pack([None if value is None else np.ascontiguousarray(value) for value in values], False, packed)
         return packed
 
     def forward(self, x: Array, lengths: Array, index: Array | None) -> tuple[Array, list[Array]]:

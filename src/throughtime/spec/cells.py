@@ -194,6 +194,12 @@ def direction_shapes(options: LayerOptions, layer: int) -> dict[str, tuple[int, 
     return shapes
 
 
+KINDS: tuple[str, ...] = (
+    *("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr"),
+    *("weight_peephole", "norm_ih", "norm_hh", "norm_c", "bias_c"),
+)
+"""Every kind of parameter, in the order of `direction_shapes`, which gives those that a layer has."""
+
 NEUTRAL: dict[str, float] = {"weight_peephole": 0.0, "norm_ih": 1.0, "norm_hh": 1.0, "norm_c": 1.0, "bias_c": 0.0}
 """Kinds of parameters that torch's layers lack → the value they start from, and have where a state_dict lacks them."""
 

@@ -1,0 +1,204 @@
+// The backward pass of a variant: as BackwardSweep goes back through time, with a step in passes over rows.
+
+namespace throughtime::THROUGHTIME_NAMESPACE {
+
+template <class T>
+class VariantBackward : BackwardSweep<T> {
+    using Base = BackwardSweep<T>;
+    using Base::at_, Base::barrier_, Base::d_, Base::lay_, Base::layer_, Base::rank, Base::rows_, Base::share_, Base::wait,
+        Base::zeros_;
+
+public:
+    VariantBackward(const BackwardLayer<T>& layer, const BackwardDirection<T>& direction, const Share& share, Barrier& barrier)
+        : Base(layer, direction, share, barrier), cells_{lay_, direction.packed + lay_.back_vectors_at(), SumSlots<T>(lay_)} {
+        const int member = share.by_units ? share.member : 0, members = share.by_units ? share.members : 1;
+        panels_ = panels_of(lay_.blocks, member, members);
+        h_panels_ = panels_of(h_blocks(), member, members);
+        blocks_ = blocks_in(panels_, lay_.blocks);
+        h_units_ = blocks_in(h_panels_, h_blocks());
+    }
+
+    static std::size_t workspace_size(i64 batch) { return Base::workspace_size(batch) + 4 * Workspace::size_of<T*>(batch); }
+    // Further, by rank: products, d_m, d_cell, delta.
+    static std::size_t shared_size(const Layout<T>& lay, i64 batch) {
+        return Base::shared_size(lay, batch) + 3 * Workspace::size_of<T>(batch * lay.Hp) +
+               Workspace::size_of<T>(batch * SumSlots<T>(lay).norm_ih * lay.Hp);
+    }
+    // By rank, for all directions: what is summed over steps.
+    static i64 sums_size(const Layout<T>& lay, i64 batch) { return batch * SumSlots<T>(lay).count * lay.Hp; }
+
+    void run(char* own, char* shared, T* sums) {
+        Base::take(own, shared);
+        take(own + Base::workspace_size(layer_.plan.batch), shared + Base::shared_size(lay_, layer_.plan.batch));
+        sums_ = sums;
+        if (!share_.by_units || share_.member == 0) clear_sums();
+        this->start();
+        wait();
+        const i64 steps = layer_.plan.steps;
+        for (i64 done = 0; done < steps; ++done) {
+            const i64 t = d_.reverse ? done : steps - 1 - done;
+            const i64 n = most(0, ceil_div(layer_.plan.active[t] - share_.first_rank, share_.rank_step));
+            this->fill(t, n);
+            step(t, n);
+        }
+        finish();
+    }
+
+private:
+    i64 h_blocks() const { return lay_.Pp / kLanes<T>; }
+
+    void take(char* own, char* shared) {
+        const i64 batch = layer_.plan.batch;
+        T*** const lists[] = {&products_, &d_h_, &d_m_};
+        for (T*** list : lists) {
+            *list = reinterpret_cast<T**>(own);
+            own += Workspace::size_of<T*>(batch);
+        }
+        left_ = reinterpret_cast<const T**>(own);
+        T** const parts[] = {&product_at_, &d_m_at_, &d_cell_at_};
+        for (T** part : parts) {
+            *part = reinterpret_cast<T*>(shared);
+            shared += Workspace::size_of<T>(batch * lay_.Hp);
+        }
+        delta_at_ = reinterpret_cast<T*>(shared);
+    }
+
+    void clear_sums() {
+        const i64 width = cells_.slots.count * lay_.Hp;
+        for (i64 row = 0; row < rows_; ++row) {
+            __builtin_memset(sums_ + rank(row) * width, 0, static_cast<std::size_t>(width) * sizeof(T));
+        }
+    }
+
+    VariantBackRow<T> row_at(i64 t, i64 row) const {
+        const i64 k = rank(row), b = layer_.plan.order[k];
+        const Options& o = lay_.options;
+        T* const d_gates = at_.d_gates[row];
+        return {at_.d_y[row],
+                lay_.hidden_slots > 0 && at_.d_later[row] != zeros_ ? products_[row] : nullptr,
+                o.recurrent_mask ? d_.masks.recurrent.at(b) : nullptr,
+                at_.h_prev[row],
+                at_.c_prev[row],
+                at_.saved[row],
+                at_.saved[row] + 4 * lay_.Hp,
+                at_.direct[row],
+                at_.d_c[row],
+                d_m_[row],
+                d_cell_at_ + k * lay_.Hp,
+                o.layer_norm ? delta_at_ + k * cells_.slots.norm_ih * lay_.Hp : d_gates,
+                d_gates,
+                sums_ + k * cells_.slots.count * lay_.Hp,
+                zone_of<T>(d_.masks.zoneout_h, o.zoneout_h, o.zoneout_masks, t, b),
+                zone_of<T>(d_.masks.zoneout_c, o.zoneout_c, o.zoneout_masks, t, b)};
+    }
+
+    // Towards h_{t-1}, from the hidden side of a later step.
+    void multiply(i64 n) {
+        for (i64 row = 0; row < n; ++row) products_[row] = product_at_ + rank(row) * lay_.Hp;
+        if (lay_.hidden_slots == 0) return;
+        multiply_by_blocks<T>(at_.d_later, n, lay_.hidden_slots * lay_.Hp, d_.packed, h_blocks(), h_panels_.first, h_panels_.last,
+                              products_);
+    }
+
+    void step(i64 t, i64 n) {
+        const bool projection = lay_.options.proj_size > 0, norm = lay_.options.layer_norm;
+        multiply(n);
+        for (i64 row = 0; row < n; ++row) {
+            d_m_[row] = d_m_at_ + rank(row) * lay_.Hp;
+            d_h_[row] = projection ? at_.d_gates[row] + lay_.projected_at() : d_m_[row];
+            cells_.hidden(row_at(t, row), h_units_, d_h_[row]);
+        }
+        if (projection) {
+            wait();
+            for (i64 row = 0; row < n; ++row) left_[row] = d_h_[row];
+            multiply_by_blocks<T>(left_, n, lay_.Pp, d_.packed + lay_.back_projection_at(), lay_.blocks, panels_.first,
+                                  panels_.last, d_m_);
+        }
+        // Where threads share a row's units, they wait wherever the next pass looks at all of them.
+        const bool whole = norm && share_.by_units;
+        for (i64 row = 0; row < n; ++row) {
+            const VariantBackRow<T> at = row_at(t, row);
+            cells_.gates(at, blocks_);
+            if (lay_.has_c() && !whole) cells_.cell(at, blocks_);
+            if (norm && !whole) cells_.norms(at, blocks_);
+        }
+        if (whole) {
+            if (lay_.has_c()) {
+                wait();
+                for (i64 row = 0; row < n; ++row) cells_.cell(row_at(t, row), blocks_);
+            }
+            wait();
+            for (i64 row = 0; row < n; ++row) cells_.norms(row_at(t, row), blocks_);
+        }
+        wait();
+    }
+
+    // Gradients of the initial state: one step further back, without a cell.
+    void finish() {
+        const Plan& plan = layer_.plan;
+        if (d_.d_h_0.data != nullptr) {
+            for (i64 row = 0; row < rows_; ++row) {
+                const i64 k = rank(row);
+                at_.d_later[row] = this->hidden_side(plan.offset[d_.reverse ? plan.length[k] - 1 : 0] + k);
+                at_.direct[row] = this->direct_ + k * lay_.Hp;
+            }
+            multiply(rows_);
+            for (i64 row = 0; row < rows_; ++row) {
+                const i64 b = plan.order[rank(row)];
+                VariantBackRow<T> at{};
+                at.product = lay_.hidden_slots > 0 ? products_[row] : nullptr;
+                at.recurrent = lay_.options.recurrent_mask ? d_.masks.recurrent.at(b) : nullptr;
+                for (i64 u = h_units_.first * kLanes<T>; u < h_units_.last * kLanes<T>; u += kLanes<T>) {
+                    const int n = static_cast<int>(least(kLanes<T>, lay_.P - u));
+                    store_part(d_.d_h_0.at(b) + u, load(at_.direct[row] + u) + cells_.through_weight(at, u, n), n);
+                }
+            }
+        }
+        this->finish_c();
+    }
+
+    VariantBackCells<T> cells_;
+    Blocks panels_{}, h_panels_{}, blocks_{}, h_units_{};
+    T** products_ = nullptr;
+    T** d_h_ = nullptr;
+    T** d_m_ = nullptr;
+    const T** left_ = nullptr;
+    T* product_at_ = nullptr;
+    T* d_m_at_ = nullptr;
+    T* d_cell_at_ = nullptr;
+    T* delta_at_ = nullptr;
+    T* sums_ = nullptr;
+};
+
+// Gradients of a variant's vectors from the sums of its sequences, in the order of rank.
+template <class T>
+static void gradient_of_vectors(const BackwardLayer<T>& layer, const BackwardDirection<T>& d, const T* sums) {
+    const Layout<T> lay(layer.options);
+    const SumSlots<T> slots(lay);
+    const Weights<T>& w = d.d_weights;
+    const auto write = [&](T* out, i64 row, int slot) {
+        if (out == nullptr) return;
+        for (i64 u = 0; u < lay.H; u += kLanes<T>) {
+            Vec<T> sum{};
+            for (i64 k = 0; k < layer.plan.batch; ++k) sum += load(sums + (k * slots.count + slot) * lay.Hp + u);
+            store_part(out + row * lay.H + u, sum, static_cast<int>(least(kLanes<T>, lay.H - u)));
+        }
+    };
+    for (int s = 0; s < lay.input_slots; ++s) {
+        write(w.bias_ih, lay.gate(s), slots.biases + s);
+        if (lay.options.layer_norm) write(w.norm_ih, lay.gate(s), slots.norm_ih + s);
+    }
+    for (int s = 0; s < lay.hidden_slots; ++s) {
+        write(w.bias_hh, lay.gate(lay.hidden_gate + s), slots.biases + lay.hidden_gate + s);
+        if (lay.options.layer_norm) write(w.norm_hh, lay.gate(lay.hidden_gate + s), slots.norm_hh + s);
+    }
+    const int missing = lay.options.coupled_gates ? 1 : 0;
+    for (int s = missing; s < 3; ++s) write(w.weight_peephole, s - missing, slots.peephole + s);
+    if (lay.options.layer_norm && lay.has_c()) {
+        write(w.norm_c, 0, slots.norm_c);
+        write(w.bias_c, 0, slots.bias_c);
+    }
+    if (lay.options.cell == Cell::ind_rnn) write(w.weight_hh, 0, slots.diagonal);
+}
+
+}  // namespace throughtime::THROUGHTIME_NAMESPACE

@@ -1,0 +1,180 @@
+// One row's step of a variant, in passes over blocks of units; between passes a whole row is there.
+//
+// Equations: docs/derivations/{layer-norm,zoneout-and-dropout,peephole-coupled-projection,minimal-cells,indrnn}.md.
+
+namespace throughtime::THROUGHTIME_NAMESPACE {
+
+// A sequence at a step.
+template <class T>
+struct VariantRow {
+    const T* h_prev;  // P
+    const T* c_prev;  // LSTM
+    const T* x;       // the input's side: sums with biases; layer_norm: normalised sums
+    const T* sums;    // of the hidden side, hidden_slots
+    T* saved;         // saved_width
+    T* c;             // LSTM: out
+    T* y;             // out, P
+    Zone<T> zone_h, zone_c;
+};
+
+template <class T>
+struct VariantCells {
+    static constexpr int L = kLanes<T>;
+    using V = Vec<T>;
+    using S = Simd<T>;
+
+    Layout<T> lay;
+    const T* vectors;  // of the packed weights
+    const T* bias_hn;  // GRU, of the packed weights
+
+    V vector(int slot, i64 u) const { return load(vectors + slot * lay.Hp + u); }
+    T* stats(T* saved) const { return saved + lay.saved_slots * lay.Hp; }
+
+    // layer_norm: the input's side. raw (input_width) may lie anywhere; what is saved is used by the cell.
+    void normalise_input(const T* raw, T* saved, const Blocks& blocks) const {
+        normalise(Groups<T>::of_input(lay), raw, saved + lay.of_input * lay.Hp, stats(saved), blocks);
+    }
+    void normalise_hidden(const VariantRow<T>& row, const Blocks& blocks) const {
+        normalise(Groups<T>::of_hidden(lay), row.sums, row.saved + lay.of_hidden * lay.Hp, stats(row.saved) + 2, blocks);
+    }
+
+    // New c of an LSTM, or h of the others.
+    void gates(const VariantRow<T>& row, const Blocks& blocks) const {
+        for (i64 p = blocks.first; p < blocks.last; ++p) {
+            const i64 u = p * L;
+            const int n = static_cast<int>(least(L, lay.H - u));
+            switch (lay.options.cell) {
+                case Cell::lstm: lstm(row, u, n); break;
+                case Cell::gru: put(row, u, n, gru(row, u, n)); break;
+                case Cell::rnn: put(row, u, n, rnn(row, u, input(row, 0, u) + hidden(row, 0, u))); break;
+                case Cell::ind_rnn:
+                    put(row, u, n, rnn(row, u, S::fma(vector(lay.diagonal_slot(), u), load_part(row.h_prev + u, n), input(row, 0, u))));
+                    break;
+                case Cell::min_gru: put(row, u, n, min_gru(row, u, n)); break;
+                case Cell::min_lstm: put(row, u, n, min_lstm(row, u, n)); break;
+            }
+        }
+    }
+
+    // LSTM: o * tanh(c), into h, or where the projection reads it. Needs the whole row of c with layer_norm.
+    void output(const VariantRow<T>& row, const Blocks& blocks) const {
+        Norm<T> norm{};
+        if (lay.options.layer_norm) {
+            norm = Norm<T>::of(row.c, 1, lay.H, lay.Hp);
+            if (blocks.first == 0) stats(row.saved)[4] = norm.scale;
+        }
+        for (i64 p = blocks.first; p < blocks.last; ++p) {
+            const i64 u = p * L;
+            const int n = static_cast<int>(least(L, lay.H - u));
+            V c = load(row.c + u);
+            if (lay.options.layer_norm) {
+                const V normal = real_part<T>((c - norm.mean) * norm.scale, n);
+                store(row.saved + lay.of_cell * lay.Hp + u, normal);
+                c = S::fma(vector(lay.norm_c_slot(), u), normal, vector(lay.bias_c_slot(), u));
+            }
+            const V m = load(row.saved + 3 * lay.Hp + u) * hyperbolic_tangent<T>(c);
+            if (lay.options.proj_size > 0) store(row.saved + lay.of_output * lay.Hp + u, m);
+            else put(row, u, n, m);
+        }
+    }
+
+    // Projection: h from its sums, blocks of its own.
+    void projected(const VariantRow<T>& row, const T* sums, const Blocks& blocks) const {
+        for (i64 p = blocks.first; p < blocks.last; ++p) {
+            put(row, p * L, static_cast<int>(least(L, lay.P - p * L)), load(sums + p * L));
+        }
+    }
+
+private:
+    void normalise(const Groups<T>& groups, const T* sums, T* normal, T* scales, const Blocks& blocks) const {
+        for (int g = 0; g < groups.count; ++g) {
+            const Group group = groups.group[g];
+            const Norm<T> norm = Norm<T>::of(sums + group.first * lay.Hp, group.count, lay.H, lay.Hp);
+            if (blocks.first == 0) scales[g] = norm.scale;
+            for (int slot = group.first; slot < group.first + group.count; ++slot) {
+                for (i64 u = blocks.first * L; u < blocks.last * L; u += L) {
+                    const V v = (load(sums + slot * lay.Hp + u) - norm.mean) * norm.scale;
+                    store(normal + slot * lay.Hp + u, real_part<T>(v, static_cast<int>(least(L, lay.H - u))));
+                }
+            }
+        }
+    }
+
+    V input(const VariantRow<T>& row, int slot, i64 u) const {
+        const V x = load(row.x + slot * lay.Hp + u);
+        if (!lay.options.layer_norm) return x;
+        return S::fma(vector(lay.norm_ih_slot() + slot, u), x, vector(lay.bias_slot() + slot, u));
+    }
+    V hidden(const VariantRow<T>& row, int slot, i64 u) const {
+        if (!lay.options.layer_norm) return load(row.sums + slot * lay.Hp + u);
+        return vector(lay.norm_hh_slot() + slot, u) * load(row.saved + (lay.of_hidden + slot) * lay.Hp + u);
+    }
+    void keep(const VariantRow<T>& row, int slot, i64 u, V v) const { store(row.saved + slot * lay.Hp + u, v); }
+    void put(const VariantRow<T>& row, i64 u, int n, V h) const {
+        if (!row.zone_h.off()) h = row.zone_h.mix(load_part(row.h_prev + u, n), h, u, n);
+        store_part(row.y + u, h, n);
+    }
+
+    void lstm(const VariantRow<T>& row, i64 u, int n) const {
+        const bool coupled = lay.options.coupled_gates, peephole = lay.options.peephole;
+        const int s = coupled ? 0 : 1, pi = lay.peephole_slot();
+        const V c_prev = load_part(row.c_prev + u, n);
+        V a_f = input(row, s, u) + hidden(row, s, u);
+        if (peephole) a_f = S::fma(vector(pi + 1, u), c_prev, a_f);
+        const V f = sigmoid<T>(a_f), g = hyperbolic_tangent<T>(input(row, s + 1, u) + hidden(row, s + 1, u));
+        V i = T(1) - f;
+        if (!coupled) {
+            V a_i = input(row, 0, u) + hidden(row, 0, u);
+            if (peephole) a_i = S::fma(vector(pi, u), c_prev, a_i);
+            i = sigmoid<T>(a_i);
+        }
+        const V fresh = S::fma(f, c_prev, i * g);
+        V a_o = input(row, s + 2, u) + hidden(row, s + 2, u);
+        if (peephole) a_o = S::fma(vector(pi + 2, u), fresh, a_o);
+        keep(row, 0, u, i);
+        keep(row, 1, u, f);
+        keep(row, 2, u, g);
+        keep(row, 3, u, sigmoid<T>(a_o));
+        store(row.c + u, row.zone_c.off() ? fresh : row.zone_c.mix(c_prev, fresh, u, n));
+    }
+
+    V gru(const VariantRow<T>& row, i64 u, int n) const {
+        const V r = sigmoid<T>(input(row, 1, u) + hidden(row, 0, u)), z = sigmoid<T>(input(row, 2, u) + hidden(row, 1, u));
+        const V q = hidden(row, 2, u) + load(bias_hn + u);
+        const V candidate = hyperbolic_tangent<T>(S::fma(r, q, input(row, 0, u)));
+        keep(row, 0, u, candidate);
+        keep(row, 1, u, r);
+        keep(row, 2, u, z);
+        keep(row, 3, u, q);
+        return S::fma(z, load_part(row.h_prev + u, n) - candidate, candidate);
+    }
+
+    V rnn(const VariantRow<T>& row, i64 u, V a) const {
+        switch (lay.options.nonlinearity) {
+            case Nonlinearity::tanh: a = apply<T, Nonlinearity::tanh>(a); break;
+            case Nonlinearity::relu: a = apply<T, Nonlinearity::relu>(a); break;
+            case Nonlinearity::sigmoid: a = apply<T, Nonlinearity::sigmoid>(a); break;
+            case Nonlinearity::identity: break;
+        }
+        keep(row, 0, u, a);
+        return a;
+    }
+
+    V min_gru(const VariantRow<T>& row, i64 u, int n) const {
+        const V z = sigmoid<T>(load(row.x + u)), candidate = load(row.x + lay.Hp + u);
+        keep(row, 0, u, z);
+        keep(row, 1, u, candidate);
+        const V h_prev = load_part(row.h_prev + u, n);
+        return S::fma(z, candidate - h_prev, h_prev);
+    }
+
+    V min_lstm(const VariantRow<T>& row, i64 u, int n) const {
+        const V f = sigmoid<T>(load(row.x + u)), i = sigmoid<T>(load(row.x + lay.Hp + u)), candidate = load(row.x + 2 * lay.Hp + u);
+        keep(row, 0, u, f);
+        keep(row, 1, u, i);
+        keep(row, 2, u, candidate);
+        return S::fma(f, load_part(row.h_prev + u, n), i * candidate) / (f + i);
+    }
+};
+
+}  // namespace throughtime::THROUGHTIME_NAMESPACE

@@ -1,0 +1,156 @@
+// The forward pass of a variant: as ForwardSweep goes through time, with a step in passes over rows.
+
+namespace throughtime::THROUGHTIME_NAMESPACE {
+
+template <class T>
+class VariantForward : ForwardSweep<T> {
+    using Base = ForwardSweep<T>;
+    using Base::active, Base::at_, Base::barrier_, Base::blocks_, Base::d_, Base::lay_, Base::layer_, Base::rank, Base::rows_,
+        Base::share_, Base::time, Base::wait;
+
+public:
+    VariantForward(const ForwardLayer<T>& layer, const ForwardDirection<T>& direction, const Share& share, Barrier& barrier)
+        : Base(layer, direction, share, barrier),
+          h_panels_(panels_of(lay_.Pp / kLanes<T>, share.by_units ? share.member : 0, share.by_units ? share.members : 1)),
+          cells_{lay_, direction.packed + lay_.vectors_at(), direction.packed + lay_.bias_hn_at()} {
+        // The rows of the input's side are normalised whole.
+        if (lay_.options.layer_norm) this->project_blocks_ = {0, lay_.blocks};
+    }
+
+    static std::size_t workspace_size(const Layout<T>& lay, i64 batch) {
+        return Base::workspace_size(lay, batch) + Workspace::size_of<T>(batch * lay.Hp) + 4 * Workspace::size_of<T*>(batch);
+    }
+    // Further: by rank, sums of the hidden side, sums of the projection, and what is saved where nothing is.
+    static std::size_t shared_size(const Layout<T>& lay, i64 batch) {
+        return Base::shared_size(lay, batch) + Workspace::size_of<T>(batch * most(1, lay.hidden_slots) * lay.Hp) +
+               Workspace::size_of<T>(batch * lay.Hp) + Workspace::size_of<T>(batch * lay.saved_width());
+    }
+
+    void run(char* own, char* shared) {
+        Base::take(own, shared);
+        take(own + Base::workspace_size(lay_, layer_.plan.batch), shared + Base::shared_size(lay_, layer_.plan.batch));
+        const i64 steps = layer_.plan.steps;
+        for (i64 done = 0; done < steps;) {
+            const i64 end = d_.projected != nullptr ? steps : this->project_chunk(done);
+            const T* gates = this->gates_;
+            for (; done < end; ++done) {
+                const i64 t = time(done), n = active(t);
+                if (n == 0 && !share_.by_units) continue;
+                this->fill(t, n, gates);
+                gates += n * lay_.input_width();
+                step(t, n);
+            }
+        }
+        this->finish();
+    }
+
+private:
+    void take(char* own, char* shared) {
+        const i64 batch = layer_.plan.batch;
+        masked_ = reinterpret_cast<T*>(own);
+        own += Workspace::size_of<T>(batch * lay_.Hp);
+        T*** const lists[] = {const_cast<T***>(&left_), &sums_rows_, &output_rows_, &projected_rows_};
+        for (T*** list : lists) {
+            *list = reinterpret_cast<T**>(own);
+            own += Workspace::size_of<T*>(batch);
+        }
+        sums_ = reinterpret_cast<T*>(shared);
+        shared += Workspace::size_of<T>(batch * most(1, lay_.hidden_slots) * lay_.Hp);
+        projected_ = reinterpret_cast<T*>(shared);
+        shared += Workspace::size_of<T>(batch * lay_.Hp);
+        kept_ = reinterpret_cast<T*>(shared);
+    }
+
+    T* saved(i64 row) const { return at_.saved[row] != nullptr ? at_.saved[row] : kept_ + rank(row) * lay_.saved_width(); }
+
+    VariantRow<T> row_at(i64 t, i64 row) const {
+        const i64 b = layer_.plan.order[rank(row)];
+        const Options& o = lay_.options;
+        T* const to = saved(row);
+        return {at_.h_prev[row], at_.c_prev[row], o.layer_norm ? to + lay_.of_input * lay_.Hp : at_.gates[row], sums_rows_[row],
+                to, at_.c[row], at_.y[row], zone_of<T>(d_.masks.zoneout_h, o.zoneout_h, o.zoneout_masks, t, b),
+                zone_of<T>(d_.masks.zoneout_c, o.zoneout_c, o.zoneout_masks, t, b)};
+    }
+
+    // What the product reads: h_{t-1}, masked in a copy of this thread's.
+    void before_product(i64 row) {
+        left_[row] = at_.h_prev[row];
+        sums_rows_[row] = sums_ + rank(row) * lay_.hidden_slots * lay_.Hp;
+        if (!lay_.options.recurrent_mask) return;
+        T* const to = masked_ + row * lay_.Hp;
+        const T* const mask = d_.masks.recurrent.at(layer_.plan.order[rank(row)]);
+        for (i64 u = 0; u < lay_.P; ++u) to[u] = at_.h_prev[row][u] * mask[u];
+        left_[row] = to;
+        // Saved by one thread: the weights' gradient needs it.
+        if (!share_.by_units || share_.member == 0) {
+            T* const keep = saved(row) + lay_.of_masked * lay_.Hp;
+            __builtin_memcpy(keep, to, static_cast<std::size_t>(lay_.P) * sizeof(T));
+        }
+    }
+
+    void multiply(i64 n) {
+        const T* const packed = d_.packed + lay_.hidden_at();
+        const i64 K = lay_.P, Hp = lay_.Hp;
+        switch (lay_.hidden_slots) {
+            case 4: return multiply_by_gates<T, 4>(left_, n, K, packed, Hp, blocks_.first, blocks_.last, sums_rows_);
+            case 3: return multiply_by_gates<T, 3>(left_, n, K, packed, Hp, blocks_.first, blocks_.last, sums_rows_);
+            case 1:
+                return multiply_by_blocks<T>(left_, n, K, packed, lay_.blocks, blocks_.first / kBlocks,
+                                             ceil_div(blocks_.last, kBlocks), sums_rows_);
+            default: return;
+        }
+    }
+
+    void step(i64 t, i64 n) {
+        const bool norm = lay_.options.layer_norm;
+        for (i64 row = 0; row < n; ++row) {
+            before_product(row);
+            if (norm) cells_.normalise_input(at_.gates[row], saved(row), blocks_);
+        }
+        multiply(n);
+        if (norm) wait();
+        for (i64 row = 0; row < n; ++row) {
+            const VariantRow<T> at = row_at(t, row);
+            if (norm) cells_.normalise_hidden(at, blocks_);
+            cells_.gates(at, blocks_);
+            if (lay_.has_c() && !(norm && share_.by_units)) cells_.output(at, blocks_);
+        }
+        wait();
+        if (norm && share_.by_units && lay_.has_c()) {
+            for (i64 row = 0; row < n; ++row) cells_.output(row_at(t, row), blocks_);
+            wait();
+        }
+        if (lay_.options.proj_size > 0) project(t, n);
+    }
+
+    void project(i64 t, i64 n) {
+        const i64 blocks = lay_.Pp / kLanes<T>;
+        for (i64 row = 0; row < n; ++row) {
+            output_rows_[row] = saved(row) + lay_.of_output * lay_.Hp;
+            projected_rows_[row] = projected_ + rank(row) * lay_.Hp;
+        }
+        multiply_by_blocks<T>(output_rows_, n, lay_.H, d_.packed + lay_.projection_at(), blocks, h_panels_.first, h_panels_.last,
+                              projected_rows_);
+        for (i64 row = 0; row < n; ++row) cells_.projected(row_at(t, row), projected_rows_[row], blocks_in(h_panels_, blocks));
+        wait();
+    }
+
+    Blocks h_panels_;  // of the projection's product
+    VariantCells<T> cells_;
+    T* masked_ = nullptr;
+    const T** left_ = nullptr;
+    T** sums_rows_ = nullptr;
+    T** output_rows_ = nullptr;
+    T** projected_rows_ = nullptr;
+    T* sums_ = nullptr;       // by rank
+    T* projected_ = nullptr;  // by rank
+    T* kept_ = nullptr;       // by rank
+};
+
+template <class T>
+static void forward(const ForwardLayer<T>& layer) {
+    if (Layout<T>(layer.options).variant()) sweep_forward<T, VariantForward<T>>(layer);
+    else sweep_forward<T, ForwardSweep<T>>(layer);
+}
+
+}  // namespace throughtime::THROUGHTIME_NAMESPACE
