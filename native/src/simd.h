@@ -18,12 +18,15 @@ namespace throughtime::THROUGHTIME_NAMESPACE {
 #if defined(__AVX512F__)
 constexpr int kVectorBytes = 64;
 constexpr int kRowsOfFour = 6;  // rows of a tile with 4 vectors a row: 24 of 32 registers
+constexpr bool kPassesAreFaster = false;
 #elif defined(__AVX2__)
 constexpr int kVectorBytes = 32;
 constexpr int kRowsOfFour = 3;  // 12 of 16
+constexpr bool kPassesAreFaster = true;
 #else
 constexpr int kVectorBytes = 16;
 constexpr int kRowsOfFour = 2;  // 8 of 16: without fma, products need registers too
+constexpr bool kPassesAreFaster = true;
 #endif
 
 template <class T>
