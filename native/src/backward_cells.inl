@@ -114,7 +114,7 @@ private:
         const T* saved = at.saved[row] + u;
         const V i = load(saved), f = load(saved + Hp), g = load(saved + 2 * Hp), o = load(saved + 3 * Hp);
         const V tanh_c = hyperbolic_tangent<T>(load(saved + 4 * Hp));
-        const V d_c = S::fma(d_h * o, T(1) - tanh_c * tanh_c, load(at.d_c[row] + u));
+        const V d_c = d_h * o * (T(1) - tanh_c * tanh_c) + load(at.d_c[row] + u);  // as variant_back_cells.inl adds
         T* out = at.d_gates[row] + u;
         store(out, d_c * g * (i * (T(1) - i)));
         store(out + Hp, d_c * load_part(at.c_prev[row] + u, real_lanes(u)) * (f * (T(1) - f)));

@@ -257,7 +257,7 @@ static void gradient_of_parameters(const BackwardLayer<T>& layer, const Backward
         T* const work = work_at + thread * work_size;
         x.clear(at_x), h.clear(at_h), reset_h.clear(at_reset), output.clear(at_output);
         // A variant has summed its biases already.
-        const i64 biases = lay.in_passes() ? 0 : width / Gradient::L;
+        const i64 biases = lay.in_passes(plan.batch) ? 0 : width / Gradient::L;
         const i64 first_block = biases * thread / count, last_block = biases * (thread + 1) / count;
         for (i64 i = first_block * Gradient::L; i < last_block * Gradient::L; ++i) columns[i] = T(0);
         Tokens at{plan};
@@ -286,7 +286,7 @@ static void gradient_of_parameters(const BackwardLayer<T>& layer, const Backward
         reset_h.write(at_reset, d.d_weights.weight_hh);
         output.write(at_output, d.d_weights.weight_hr);
     });
-    if (lay.in_passes()) return;
+    if (lay.in_passes(plan.batch)) return;
 
     const auto write_bias = [&](T* d_bias, int first_slot, int slots) {
         if (d_bias == nullptr) return;
@@ -301,12 +301,13 @@ static void gradient_of_parameters(const BackwardLayer<T>& layer, const Backward
 template <class T>
 static void backward(const BackwardLayer<T>& layer) {
     const Layout<T> lay(layer.options);
+    const bool in_passes = lay.in_passes(layer.plan.batch);
     // What is summed step by step; another workspace than that of the sweep, which it outlives.
-    const i64 sums_size = lay.in_passes() ? VariantBackward<T>::sums_size(lay, layer.plan.batch) : 0;
+    const i64 sums_size = in_passes ? VariantBackward<T>::sums_size(lay, layer.plan.batch) : 0;
     Workspace workspace;
     if (sums_size > 0) workspace.reserve(Workspace::size_of<T>(sums_size * layer.directions));
     T* const sums = sums_size > 0 ? workspace.take<T>(sums_size * layer.directions) : nullptr;
-    if (lay.in_passes()) {
+    if (in_passes) {
         sweep_back<T, VariantBackward<T>>(layer, [&](VariantBackward<T>& part, int d, char* own, char* shared) {
             part.run(own, shared, sums + d * sums_size);
         });
@@ -322,7 +323,7 @@ static void backward(const BackwardLayer<T>& layer) {
             w.weight_hr != nullptr) {
             gradient_of_parameters(layer, direction);
         }
-        if (lay.in_passes()) gradient_of_vectors(layer, direction, sums + d * sums_size);
+        if (in_passes) gradient_of_vectors(layer, direction, sums + d * sums_size);
     }
 }
 

@@ -28,7 +28,7 @@ struct SumSlots {
 template <class T>
 struct VariantBackRow {
     const T* d_y;        // P
-    const T* product;    // of the later step's gates with weight_hh, P; null where there is no later step
+    T* d_h;              // d h_t, P: see `before_product`
     const T* recurrent;  // P, or null
     const T* h_prev;     // P
     const T* c_prev;     // LSTM
@@ -54,20 +54,28 @@ struct VariantBackCells {
     const T* vectors;  // of the packed weights
     SumSlots<T> slots;
 
-    // d h, parted between h_{t-1} and the new value.
-    void hidden(const VariantBackRow<T>& row, const Blocks& blocks, T* to) const {
+    // What the product with weight_hh adds to: d h_t without what comes through it; 0 where a mask must first scale the product.
+    // d_y null: none.
+    void before_product(const VariantBackRow<T>& row, const Blocks& blocks) const {
+        for (i64 u = blocks.first * L; u < blocks.last * L; u += L) {
+            store(row.d_h + u, row.recurrent != nullptr ? V{} : apart_from_product(row, u));
+        }
+    }
+    // d h_t, after the product.
+    V hidden(const VariantBackRow<T>& row, i64 u) const {
+        const V d = load(row.d_h + u);
+        if (row.recurrent == nullptr) return d;
+        const V mask = load_part(row.recurrent + u, static_cast<int>(least(L, lay.P - u)));
+        return S::fma(d, mask, apart_from_product(row, u));
+    }
+    // d h_t, parted between h_{t-1} and the new value.
+    void part(const VariantBackRow<T>& row, const Blocks& blocks, T* to) const {
         for (i64 u = blocks.first * L; u < blocks.last * L; u += L) {
             const int n = static_cast<int>(least(L, lay.P - u));
-            V d = load(row.direct + u) + load_part(row.d_y + u, n);
-            d += through_weight(row, u, n);
+            const V d = hidden(row, u);
             store(row.direct + u, row.zone_h.off() ? V{} : row.zone_h.to_old(d, u, n));
             store(to + u, row.zone_h.off() ? d : row.zone_h.to_fresh(d, u, n));
         }
-    }
-    V through_weight(const VariantBackRow<T>& row, i64 u, int n) const {
-        if (row.product == nullptr) return V{};
-        const V d = load(row.product + u);
-        return row.recurrent != nullptr ? d * load_part(row.recurrent + u, n) : d;
     }
 
     // To the gates' sums; of an LSTM only to o's and to the normalised c.
@@ -128,7 +136,14 @@ private:
         store(row.delta + slot * lay.Hp + u, delta);
         add(row, slots.biases + slot, u, delta);
     }
-    void add_direct(const VariantBackRow<T>& row, i64 u, V v) const { store(row.direct + u, load(row.direct + u) + v); }
+    // The sign of a zero counts too: a plain cell gives the same bits as backward_cells.inl.
+    void add_direct(const VariantBackRow<T>& row, i64 u, V v) const {
+        store(row.direct + u, row.zone_h.off() ? v : load(row.direct + u) + v);
+    }
+    V apart_from_product(const VariantBackRow<T>& row, i64 u) const {
+        const V direct = load(row.direct + u);
+        return row.d_y == nullptr ? direct : direct + load_part(row.d_y + u, static_cast<int>(least(L, lay.P - u)));
+    }
 
     // `first` .. of delta into the raw slots `to` of d_gates.
     void norm(const VariantBackRow<T>& row, const Blocks& blocks, int first, int count, int gain, int normal, T scale, int to,
@@ -176,7 +191,7 @@ private:
         const V delta_f = d_fresh * to_f * (f * (T(1) - f));
         put(row, s, u, delta_f);
         put(row, s + 1, u, d_fresh * i * (T(1) - g * g));
-        d_prev = S::fma(d_fresh, f, d_prev);
+        d_prev = row.zone_c.off() ? d_fresh * f : S::fma(d_fresh, f, d_prev);
         if (peephole) {
             d_prev = S::fma(vector(pi + 1, u), delta_f, d_prev);
             add(row, slots.peephole + 1, u, delta_f * c_prev);

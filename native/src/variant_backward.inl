@@ -5,8 +5,7 @@ namespace throughtime::THROUGHTIME_NAMESPACE {
 template <class T>
 class VariantBackward : BackwardSweep<T> {
     using Base = BackwardSweep<T>;
-    using Base::at_, Base::barrier_, Base::d_, Base::lay_, Base::layer_, Base::rank, Base::rows_, Base::share_, Base::wait,
-        Base::zeros_;
+    using Base::at_, Base::barrier_, Base::d_, Base::lay_, Base::layer_, Base::rank, Base::rows_, Base::share_, Base::wait;
 
 public:
     VariantBackward(const BackwardLayer<T>& layer, const BackwardDirection<T>& direction, const Share& share, Barrier& barrier)
@@ -18,8 +17,8 @@ public:
         h_units_ = blocks_in(h_panels_, h_blocks());
     }
 
-    static std::size_t workspace_size(i64 batch) { return Base::workspace_size(batch) + 4 * Workspace::size_of<T*>(batch); }
-    // Further, by rank: products, d_m, d_cell, delta.
+    static std::size_t workspace_size(i64 batch) { return Base::workspace_size(batch) + 3 * Workspace::size_of<T*>(batch); }
+    // Further, by rank: d_h, d_m, d_cell, delta.
     static std::size_t shared_size(const Layout<T>& lay, i64 batch) {
         return Base::shared_size(lay, batch) + 3 * Workspace::size_of<T>(batch * lay.Hp) +
                Workspace::size_of<T>(batch * SumSlots<T>(lay).norm_ih * lay.Hp);
@@ -49,13 +48,13 @@ private:
 
     void take(char* own, char* shared) {
         const i64 batch = layer_.plan.batch;
-        T*** const lists[] = {&products_, &d_h_, &d_m_};
+        T*** const lists[] = {&d_h_, &d_m_};
         for (T*** list : lists) {
             *list = reinterpret_cast<T**>(own);
             own += Workspace::size_of<T*>(batch);
         }
         left_ = reinterpret_cast<const T**>(own);
-        T** const parts[] = {&product_at_, &d_m_at_, &d_cell_at_};
+        T** const parts[] = {&d_h_at_, &d_m_at_, &d_cell_at_};
         for (T** part : parts) {
             *part = reinterpret_cast<T*>(shared);
             shared += Workspace::size_of<T>(batch * lay_.Hp);
@@ -75,7 +74,7 @@ private:
         const Options& o = lay_.options;
         T* const d_gates = at_.d_gates[row];
         return {at_.d_y[row],
-                lay_.hidden_slots > 0 && at_.d_later[row] != zeros_ ? products_[row] : nullptr,
+                d_h_[row],
                 o.recurrent_mask ? d_.masks.recurrent.at(b) : nullptr,
                 at_.h_prev[row],
                 at_.c_prev[row],
@@ -92,25 +91,28 @@ private:
                 zone_of<T>(d_.masks.zoneout_c, o.zoneout_c, o.zoneout_masks, t, b)};
     }
 
-    // Towards h_{t-1}, from the hidden side of a later step.
+    // What comes to h_t from the hidden side of the later step.
     void multiply(i64 n) {
-        for (i64 row = 0; row < n; ++row) products_[row] = product_at_ + rank(row) * lay_.Hp;
         if (lay_.hidden_slots == 0) return;
-        multiply_by_blocks<T>(at_.d_later, n, lay_.hidden_slots * lay_.Hp, d_.packed, h_blocks(), h_panels_.first, h_panels_.last,
-                              products_);
+        multiply_by_blocks<T, true>(at_.d_later, n, lay_.hidden_slots * lay_.Hp, d_.packed, h_blocks(), h_panels_.first,
+                                    h_panels_.last, d_h_);
     }
 
     void step(i64 t, i64 n) {
         const bool projection = lay_.options.proj_size > 0, norm = lay_.options.layer_norm;
+        for (i64 row = 0; row < n; ++row) {
+            d_h_[row] = d_h_at_ + rank(row) * lay_.Hp;
+            d_m_[row] = d_m_at_ + rank(row) * lay_.Hp;
+            cells_.before_product(row_at(t, row), h_units_);
+        }
         multiply(n);
         for (i64 row = 0; row < n; ++row) {
-            d_m_[row] = d_m_at_ + rank(row) * lay_.Hp;
-            d_h_[row] = projection ? at_.d_gates[row] + lay_.projected_at() : d_m_[row];
-            cells_.hidden(row_at(t, row), h_units_, d_h_[row]);
+            T* const to = projection ? at_.d_gates[row] + lay_.projected_at() : d_m_[row];
+            left_[row] = to;
+            cells_.part(row_at(t, row), h_units_, to);
         }
         if (projection) {
             wait();
-            for (i64 row = 0; row < n; ++row) left_[row] = d_h_[row];
             multiply_by_blocks<T>(left_, n, lay_.Pp, d_.packed + lay_.back_projection_at(), lay_.blocks, panels_.first,
                                   panels_.last, d_m_);
         }
@@ -141,29 +143,35 @@ private:
                 const i64 k = rank(row);
                 at_.d_later[row] = this->hidden_side(plan.offset[d_.reverse ? plan.length[k] - 1 : 0] + k);
                 at_.direct[row] = this->direct_ + k * lay_.Hp;
+                d_h_[row] = d_h_at_ + k * lay_.Hp;
+                cells_.before_product(initial(row), h_units_);
             }
             multiply(rows_);
             for (i64 row = 0; row < rows_; ++row) {
-                const i64 b = plan.order[rank(row)];
-                VariantBackRow<T> at{};
-                at.product = lay_.hidden_slots > 0 ? products_[row] : nullptr;
-                at.recurrent = lay_.options.recurrent_mask ? d_.masks.recurrent.at(b) : nullptr;
                 for (i64 u = h_units_.first * kLanes<T>; u < h_units_.last * kLanes<T>; u += kLanes<T>) {
-                    const int n = static_cast<int>(least(kLanes<T>, lay_.P - u));
-                    store_part(d_.d_h_0.at(b) + u, load(at_.direct[row] + u) + cells_.through_weight(at, u, n), n);
+                    store_part(d_.d_h_0.at(plan.order[rank(row)]) + u, cells_.hidden(initial(row), u),
+                               static_cast<int>(least(kLanes<T>, lay_.P - u)));
                 }
             }
         }
         this->finish_c();
     }
 
+    // The state before the first step.
+    VariantBackRow<T> initial(i64 row) const {
+        VariantBackRow<T> at{};
+        at.d_h = d_h_[row];
+        at.recurrent = lay_.options.recurrent_mask ? d_.masks.recurrent.at(layer_.plan.order[rank(row)]) : nullptr;
+        at.direct = at_.direct[row];
+        return at;
+    }
+
     VariantBackCells<T> cells_;
     Blocks panels_{}, h_panels_{}, blocks_{}, h_units_{};
-    T** products_ = nullptr;
     T** d_h_ = nullptr;
     T** d_m_ = nullptr;
     const T** left_ = nullptr;
-    T* product_at_ = nullptr;
+    T* d_h_at_ = nullptr;
     T* d_m_at_ = nullptr;
     T* d_cell_at_ = nullptr;
     T* delta_at_ = nullptr;

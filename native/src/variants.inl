@@ -22,8 +22,8 @@ static void multiply_by_gates(const T* const* left, i64 rows, i64 K, const T* pa
     }
 }
 
-// The same with a matrix in panels by blocks, of which there are `blocks`; panels [first, last).
-template <class T>
+// The same with a matrix in panels by blocks, of which there are `blocks`; panels [first, last). With ADD to what is there.
+template <class T, bool ADD = false>
 static void multiply_by_blocks(const T* const* left, i64 rows, i64 K, const T* packed, i64 blocks, i64 first, i64 last, T* const* out) {
     constexpr int L = kLanes<T>;
     for (i64 p = first; p < last; ++p) {
@@ -32,6 +32,11 @@ static void multiply_by_blocks(const T* const* left, i64 rows, i64 K, const T* p
             for_tiles<NV>(rows, [&](auto tile, i64 row) {
                 constexpr int R = decltype(tile)::value;
                 Vec<T> acc[R][NV]{};
+                if constexpr (ADD) {
+                    for (int r = 0; r < R; ++r) {
+                        for (int j = 0; j < NV; ++j) acc[r][j] = load(out[row + r] + (kBlocks * p + j) * L);
+                    }
+                }
                 product<T, R, NV>(left + row, K, packed + p * K * kBlocks * L, acc);
                 for (int r = 0; r < R; ++r) {
                     for (int j = 0; j < NV; ++j) store(out[row + r] + (kBlocks * p + j) * L, acc[r][j]);

@@ -11,16 +11,55 @@ namespace {
 
 struct Kind {
     const char* name;
-    Cell cell;
-    Nonlinearity nonlinearity;
-    bool reset_after;
+    Options options;  // sizes aside
+    bool projection = false;
 };
 
-constexpr Kind kKinds[] = {
-    {"RNN tanh", Cell::rnn, Nonlinearity::tanh, true},         {"RNN relu", Cell::rnn, Nonlinearity::relu, true},
-    {"RNN sigmoid", Cell::rnn, Nonlinearity::sigmoid, true},   {"RNN identity", Cell::rnn, Nonlinearity::identity, true},
-    {"GRU after", Cell::gru, Nonlinearity::tanh, true},        {"GRU before", Cell::gru, Nonlinearity::tanh, false},
-    {"LSTM", Cell::lstm, Nonlinearity::tanh, true},
+constexpr Options plain(Cell cell, Nonlinearity nonlinearity = Nonlinearity::tanh, bool reset_after = true) {
+    return {cell, nonlinearity, reset_after, 0, 0};
+}
+constexpr Options normalised(Cell cell) {
+    Options o = plain(cell);
+    o.layer_norm = true;
+    return o;
+}
+constexpr Options zoneout(Options o, bool masks) {
+    o.zoneout_h = 0.3;
+    o.zoneout_c = o.cell == Cell::lstm ? 0.2 : 0.0;
+    o.zoneout_masks = masks;
+    return o;
+}
+constexpr Options dropout(Options o) {
+    o.recurrent_mask = true;
+    return o;
+}
+constexpr Options gates(bool peephole, bool coupled, Options o = plain(Cell::lstm)) {
+    o.peephole = peephole;
+    o.coupled_gates = coupled;
+    return o;
+}
+
+const Kind kKinds[] = {
+    {"RNN tanh", plain(Cell::rnn)},
+    {"RNN relu", plain(Cell::rnn, Nonlinearity::relu)},
+    {"RNN sigmoid", plain(Cell::rnn, Nonlinearity::sigmoid)},
+    {"RNN identity", plain(Cell::rnn, Nonlinearity::identity)},
+    {"GRU after", plain(Cell::gru)},
+    {"GRU before", plain(Cell::gru, Nonlinearity::tanh, false)},
+    {"LSTM", plain(Cell::lstm)},
+    {"RNN all", dropout(zoneout(normalised(Cell::rnn), true))},
+    {"RNN zoneout", zoneout(plain(Cell::rnn, Nonlinearity::identity), false)},
+    {"GRU all", dropout(zoneout(normalised(Cell::gru), true))},
+    {"GRU zoneout", zoneout(plain(Cell::gru), false)},
+    {"LSTM layer_norm", normalised(Cell::lstm)},
+    {"LSTM zoneout, dropout", dropout(zoneout(plain(Cell::lstm), true))},
+    {"LSTM peephole", gates(true, false)},
+    {"LSTM coupled", gates(false, true)},
+    {"LSTM projection", plain(Cell::lstm), true},
+    {"LSTM all", dropout(zoneout(gates(true, true, normalised(Cell::lstm)), true)), true},
+    {"MinGRU", zoneout(plain(Cell::min_gru), true)},
+    {"MinLSTM", plain(Cell::min_lstm)},
+    {"IndRNN", zoneout(plain(Cell::ind_rnn, Nonlinearity::relu), true)},
 };
 
 struct Shape {
@@ -149,8 +188,11 @@ void test_cells() {
         for (const Shape& shape : kShapes) {
             for (int variant = 0; variant < 4; ++variant) {
                 const bool whole = variant % 2 == 0;
-                const Case c{{kind.cell, kind.nonlinearity, kind.reset_after, shape.input, shape.hidden}, shape.lengths, 1 + variant / 2, 1,
-                             whole, whole};
+                Options options = kind.options;
+                options.input_size = shape.input;
+                options.hidden_size = shape.hidden;
+                options.proj_size = kind.projection ? shape.hidden / 2 : 0;
+                const Case c{options, shape.lengths, 1 + variant / 2, 1, whole, whole};
                 const Results reference = run(*baseline.float64, c, Arguments(c, 3), true);
                 if (shape.hidden < 20) central_differences(kind, c, *baseline.float64, reference);
                 for (int i = 0; i < count; ++i) {

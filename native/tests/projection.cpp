@@ -32,7 +32,9 @@ void projection(const char* set, const Kernels<T>& kernels, const Options& o, i6
     const i64 padded = width / G, stride = I + 3;
     const Block<T> w = drawn<T>(G * H * I, 1), w_hh = drawn<T>(G * H * H, 2), x = drawn<T>((rows - 1) * stride + I, 3);
     const Block<T> packed(sizes.packed_forward), packed_back(sizes.packed_backward), out(rows * width);
-    const Weights<T> weights{w.get(), w_hh.get(), nullptr, nullptr};
+    Weights<const T> weights;
+    weights.weight_ih = w.get();
+    weights.weight_hh = w_hh.get();
     kernels.pack(o, weights, false, packed.get());
     kernels.pack(o, weights, true, packed_back.get());
     kernels.project(o, packed.get(), x.get(), stride, rows, out.get(), threads);

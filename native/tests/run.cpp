@@ -6,7 +6,12 @@
 namespace throughtime::tests {
 namespace {
 
-i64 gates(const Options& o) { return o.cell == Cell::lstm ? 4 : o.cell == Cell::gru ? 3 : 1; }
+i64 gates(const Options& o) {
+    constexpr i64 count[] = {1, 3, 4, 2, 3, 1};
+    return count[static_cast<int>(o.cell)] - (o.coupled_gates ? 1 : 0);
+}
+
+i64 features(const Options& o) { return o.proj_size > 0 ? o.proj_size : o.hidden_size; }
 
 template <class T>
 Block<T> block(const std::vector<double>& values) {
@@ -23,9 +28,16 @@ std::vector<double> numbers(const Block<T>& from) {
 }
 
 template <class T>
-Rows<T> rows(T* data, int direction, const Case& c) {
-    const i64 H = c.options.hidden_size;
-    return {data == nullptr ? nullptr : data + direction * static_cast<i64>(c.lengths.size()) * H, H};
+Rows<T> rows(T* data, int direction, const Case& c, i64 size) {
+    return {data == nullptr ? nullptr : data + direction * static_cast<i64>(c.lengths.size()) * size, size};
+}
+
+// The parameters of a direction, or their gradients, among the blocks of a case's arguments.
+template <class E, class T>
+Weights<E> weights(const std::vector<Block<T>>& blocks, int direction) {
+    const Block<T>* const at = blocks.data() + 3 + kKindsOfParameters * direction;
+    return {at[0].get(), at[1].get(), at[2].get(), at[3].get(), at[4].get(),
+            at[5].get(), at[6].get(), at[7].get(), at[8].get(), at[9].get()};
 }
 
 // Steps of `width` features as they lie in a case, between padded numbers and the core.
@@ -124,24 +136,43 @@ Arguments::Arguments(const Case& c, unsigned seed) {
         return out;
     };
     const Batch batch(c.lengths);
-    const i64 I = c.options.input_size, H = c.options.hidden_size, G = gates(c.options) * H;
-    const i64 state = c.directions * batch.size() * H, cell = c.options.cell == Cell::lstm ? state : 0;
+    const Options& o = c.options;
+    const i64 I = o.input_size, H = o.hidden_size, G = gates(o) * H, P = features(o);
+    const bool lstm = o.cell == Cell::lstm, matrix = o.cell <= Cell::lstm;
+    const i64 state = c.directions * batch.size() * P, cell = lstm ? c.directions * batch.size() * H : 0;
     const double scale = 1.0 / std::sqrt(static_cast<double>(H));
     values = {draw(batch.steps() * batch.size() * I, 1.0), draw(c.states ? state : 0, 1.0), draw(c.states ? cell : 0, 1.0)};
     for (int d = 0; d < c.directions; ++d) {
         values.push_back(draw(G * I, 1.0 / std::sqrt(static_cast<double>(I))));
-        values.push_back(draw(G * H, scale));
+        values.push_back(draw(matrix ? G * P : o.cell == Cell::ind_rnn ? H : 0, matrix ? scale : 1.0));
         values.push_back(draw(c.biases ? G : 0, 1.0));
-        values.push_back(draw(c.biases ? G : 0, 1.0));
+        values.push_back(draw(c.biases && matrix ? G : 0, 1.0));
+        values.push_back(draw(o.proj_size * H, scale));
+        values.push_back(draw(o.peephole ? (o.coupled_gates ? 2 : 3) * H : 0, 1.0));
+        values.push_back(draw(o.layer_norm ? G : 0, 1.0));
+        values.push_back(draw(o.layer_norm ? G : 0, 1.0));
+        values.push_back(draw(o.layer_norm && lstm ? H : 0, 1.0));
+        values.push_back(draw(o.layer_norm && lstm && c.biases ? H : 0, 1.0));
     }
-    u_y = draw(batch.steps() * batch.size() * c.directions * H, 1.0);
+    u_y = draw(batch.steps() * batch.size() * c.directions * P, 1.0);
     u_h_n = draw(state, 1.0);
     u_c_n = draw(cell, 1.0);
+    const auto choose = [&](i64 count, double value) {
+        std::vector<double> out = draw(count, 1.0);
+        for (double& v : out) v = v > 0.3 ? value : 0.0;
+        return out;
+    };
+    const i64 steps = batch.steps() * batch.size();
+    for (int d = 0; d < c.directions; ++d) {
+        masks.push_back(choose(o.zoneout_masks && o.zoneout_h > 0 ? steps * P : 0, 1.0));
+        masks.push_back(choose(o.zoneout_masks && o.zoneout_c > 0 ? steps * H : 0, 1.0));
+        masks.push_back(choose(o.recurrent_mask ? batch.size() * P : 0, 1.5));
+    }
     const double nan = std::numeric_limits<double>::quiet_NaN();
     for (i64 t = 0; t < batch.steps(); ++t) {
         for (i64 b = 0; b < batch.size(); ++b) {
             if (t < batch.length(b)) continue;  // padding: never read
-            const i64 at = t * batch.size() + b, width = c.directions * H;
+            const i64 at = t * batch.size() + b, width = c.directions * P;
             std::fill_n(values[0].begin() + at * I, I, nan);
             std::fill_n(u_y.begin() + at * width, width, nan);
         }
@@ -153,13 +184,15 @@ Results run(const Kernels<T>& kernels, const Case& c, const Arguments& given, bo
     const Batch batch(c.lengths);
     const Options& o = c.options;
     const Sizes sizes = kernels.sizes(o);
-    const i64 I = o.input_size, H = o.hidden_size, D = c.directions, B = batch.size();
+    const i64 I = o.input_size, H = o.hidden_size, P = features(o), D = c.directions, B = batch.size();
     std::vector<Block<T>> in;
-    const Steps<T> of_x(batch, c.lie, I), of_y(batch, c.lie, D * H);
+    const Steps<T> of_x(batch, c.lie, I), of_y(batch, c.lie, D * P);
+    const Steps<std::uint8_t> of_h(batch, c.lie, P), of_c(batch, c.lie, H);
     in.push_back(of_x.laid(given.values[0]));
     for (std::size_t i = 1; i < given.values.size(); ++i) in.push_back(block<T>(given.values[i]));
-    const Block<T> y(of_y.size()), h_n(D * B * H), c_n(o.cell == Cell::lstm ? D * B * H : 0);
-    std::vector<Block<T>> packed, packed_back, saved, d_gates;
+    const Block<T> y(of_y.size()), h_n(D * B * P), c_n(o.cell == Cell::lstm ? D * B * H : 0);
+    std::vector<Block<T>> packed, packed_back, saved, d_gates, recurrent;
+    std::vector<Block<std::uint8_t>> zoneout;
     ForwardLayer<T> forward{};
     forward.options = o;
     forward.plan = batch.plan();
@@ -167,7 +200,7 @@ Results run(const Kernels<T>& kernels, const Case& c, const Arguments& given, bo
     forward.directions = c.directions;
     forward.threads = c.threads;
     for (int d = 0; d < c.directions; ++d) {
-        const Weights<T> w{in[3 + 4 * d].get(), in[4 + 4 * d].get(), in[5 + 4 * d].get(), in[6 + 4 * d].get()};
+        const Weights<const T> w = weights<const T>(in, d);
         packed.emplace_back(sizes.packed_forward);
         kernels.pack(o, w, false, packed.back().get());
         packed_back.emplace_back(sizes.packed_backward);
@@ -176,8 +209,14 @@ Results run(const Kernels<T>& kernels, const Case& c, const Arguments& given, bo
         d_gates.emplace_back(batch.tokens() * sizes.gates_width);
     }
     for (int d = 0; d < c.directions; ++d) {
-        forward.direction[d] = {d == 1, packed[d].get(), nullptr, nullptr, rows<const T>(in[1].get(), d, c), rows<const T>(in[2].get(), d, c),
-                                moved(of_y.at(y.get()), d * H), rows<T>(h_n.get(), d, c), rows<T>(c_n.get(), d, c), saved[d].get()};
+        zoneout.push_back(given.masks[3 * d].empty() ? Block<std::uint8_t>(0) : of_h.laid(given.masks[3 * d]));
+        zoneout.push_back(given.masks[3 * d + 1].empty() ? Block<std::uint8_t>(0) : of_c.laid(given.masks[3 * d + 1]));
+        recurrent.push_back(block<T>(given.masks[3 * d + 2]));
+        const Masks<T> masks{of_h.at(static_cast<const std::uint8_t*>(zoneout[2 * d].get())),
+                             of_c.at(static_cast<const std::uint8_t*>(zoneout[2 * d + 1].get())), {recurrent[d].get(), P}};
+        forward.direction[d] = {d == 1, packed[d].get(), nullptr, nullptr, rows<const T>(in[1].get(), d, c, P),
+                                rows<const T>(in[2].get(), d, c, H), moved(of_y.at(y.get()), d * P), rows<T>(h_n.get(), d, c, P),
+                                rows<T>(c_n.get(), d, c, H), saved[d].get(), masks};
     }
     kernels.forward(forward);
     Results out{{of_y.padded(y), numbers(h_n), numbers(c_n)}, {}};
@@ -195,11 +234,11 @@ Results run(const Kernels<T>& kernels, const Case& c, const Arguments& given, bo
     back.threads = c.threads;
     for (int d = 0; d < c.directions; ++d) {
         back.direction[d] = {d == 1, packed_back[d].get(), forward.direction[d].h_0, forward.direction[d].c_0,
-                             moved(of_y.at(static_cast<const T*>(y.get())), d * H),
-                             moved(of_y.at(static_cast<const T*>(u_y.get())), d * H),
-                             rows<const T>(u_h_n.get(), d, c), rows<const T>(u_c_n.get(), d, c), saved[d].get(), d_gates[d].get(),
-                             d_in[3 + 4 * d].get(), d_in[4 + 4 * d].get(), d_in[5 + 4 * d].get(), d_in[6 + 4 * d].get(),
-                             rows<T>(d_in[1].get(), d, c), rows<T>(d_in[2].get(), d, c)};
+                             moved(of_y.at(static_cast<const T*>(y.get())), d * P),
+                             moved(of_y.at(static_cast<const T*>(u_y.get())), d * P),
+                             rows<const T>(u_h_n.get(), d, c, P), rows<const T>(u_c_n.get(), d, c, H), saved[d].get(),
+                             d_gates[d].get(), weights<T>(d_in, d), rows<T>(d_in[1].get(), d, c, P),
+                             rows<T>(d_in[2].get(), d, c, H), forward.direction[d].masks};
     }
     kernels.backward(back);
     out.gradients.push_back(of_x.padded(d_in[0]));

@@ -53,11 +53,15 @@ struct Case {
     Lie lie = Lie::padded;
 };
 
-// Arguments of a case: parameters of each direction, x, h_0, c_0, and an upstream gradient of each result. In double, for every T.
+constexpr int kKindsOfParameters = 10;  // see Weights
+
+// Arguments of a case: parameters of each direction, x, h_0, c_0, an upstream gradient of each result, and masks of each direction.
+// In double, for every T; empty where a case has none.
 struct Arguments {
     Arguments(const Case& c, unsigned seed);
-    std::vector<std::vector<double>> values;  // x, h_0, c_0, then weight_ih, weight_hh, bias_ih, bias_hh of each direction
+    std::vector<std::vector<double>> values;  // x, h_0, c_0, then of each direction the parameters in the order of Weights
     std::vector<double> u_y, u_h_n, u_c_n;
+    std::vector<std::vector<double>> masks;   // of each direction zoneout_h, zoneout_c (padded), recurrent
 };
 
 // y, h_n, c_n; then the gradients in the order of Arguments::values. Steps are padded, with zeros, however they lay.

@@ -92,15 +92,13 @@ def lacks(options: LayerOptions) -> str | None:
 
 
 @lru_cache(maxsize=256)
-def layer(
-    options: LayerOptions, index: int, dtype: str, *, zoneout_masks: bool = False, recurrent_mask: bool = False
-) -> "NativeLayer":
+def layer(options: LayerOptions, index: int, dtype: str, *, masked: bool = False) -> "NativeLayer":
     """The kernels of layer `index` of a stack.
 
     Args:
         dtype: "float32" or "float64".
-        zoneout_masks: masks say which units keep their value; else zoneout's shares mix old and new.
-        recurrent_mask: a mask multiplies h_{t-1} where it enters weight_hh.
+        masked: masks of zoneout and of recurrent dropout come with each call, as far as the options have them. Without
+            them zoneout's shares mix old and new, and recurrent dropout rests.
     """
     from throughtime.kernels._core import LayerFloat32, LayerFloat64
 
@@ -117,8 +115,8 @@ def layer(
         layer_norm=options.layer_norm,
         zoneout_h=options.zoneout[0],
         zoneout_c=options.zoneout[1],
-        zoneout_masks=zoneout_masks and any(options.zoneout),
-        recurrent_mask=recurrent_mask,
+        zoneout_masks=masked and any(options.zoneout),
+        recurrent_mask=masked and options.recurrent_dropout > 0,
         peephole=options.peephole,
         coupled_gates=options.coupled_gates,
         proj_size=options.proj_size,

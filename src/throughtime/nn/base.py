@@ -1,6 +1,5 @@
-"""What RNN, GRU and LSTM share: parameters under torch's names, checks of the input, `forward`."""
+"""What all recurrent layers share: parameters under torch's names, checks of the input, `forward`."""
 
-import math
 import warnings
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -11,25 +10,28 @@ from torch.nn import Parameter
 from torch.nn.utils.rnn import PackedSequence
 
 from throughtime.nn import cudnn
+from throughtime.nn.cells import kinds
+from throughtime.nn.initial import Init, check_init, fill
 from throughtime.nn.lengths import Lengths, check_end_to_end, check_index
 from throughtime.nn.packing import forget
 from throughtime.nn.plain import LayerWeights
+from throughtime.nn.representation import describe
 from throughtime.nn.stack import BACKENDS, Backend, run_end_to_end, run_packed, run_stack
 from throughtime.nn.state import State, equal_sizes, read_state, write_state
 from throughtime.nn.stream import Stream
-from throughtime.spec.cells import LayerOptions, parameter_shapes, suffix
+from throughtime.spec.cells import NEUTRAL, LayerOptions, parameter_shapes, suffix
 from throughtime.spec.errors import OptionError, ShapeError
 
 _Self = TypeVar("_Self", bound="Recurrent")
 
 
 class Recurrent(torch.nn.Module):
-    """Base of the recurrent layers; use `RNN`, `GRU` or `LSTM`.
+    """Base of the recurrent layers; use `RNN`, `GRU`, `LSTM`, `MinGRU`, `MinLSTM` or `IndRNN`.
 
     Attributes:
-        options: sizes and mathematics, as `throughtime.spec` knows them.
-        mode: torch's name of the kind: "RNN_TANH", "RNN_RELU", …, "GRU", "LSTM".
-        input_size, num_layers, bias, batch_first, dropout, bidirectional, backend: as given.
+        options: sizes and mathematics, as `throughtime.spec` knows them; all variants stand there.
+        mode: torch's name of the kind: "RNN_TANH", "RNN_RELU", …, "GRU", "LSTM"; of other cells, the cell's.
+        input_size, num_layers, bias, batch_first, dropout, bidirectional, init, backend: as given.
         hidden_size: one int, or a tuple with one size a layer where the sizes differ.
     """
 
@@ -40,6 +42,7 @@ class Recurrent(torch.nn.Module):
         dropout: float,
         device: torch.device | str | int | None,
         dtype: torch.dtype | None,
+        init: Init,
         backend: Backend,
     ) -> None:
         super().__init__()
@@ -59,13 +62,16 @@ class Recurrent(torch.nn.Module):
         self.num_layers = options.num_layers
         self.bias = options.bias
         self.batch_first = batch_first
+        self.init = check_init(options, init)
         self.backend: Backend = backend
         self.dropout = float(dropout)
         self.bidirectional = options.bidirectional
-        self.mode = f"RNN_{options.nonlinearity.upper()}" if options.cell == "RNN" else options.cell
-        kinds = ("weight_ih", "weight_hh", "bias_ih", "bias_hh") if options.bias else ("weight_ih", "weight_hh")
+        self.mode: str = f"RNN_{options.nonlinearity.upper()}" if options.cell == "RNN" else options.cell
         self._names = [
-            [tuple(kind + suffix(layer, direction) for kind in kinds) for direction in range(options.num_directions)]
+            [
+                tuple(kind + suffix(layer, direction) for kind in kinds(options))
+                for direction in range(options.num_directions)
+            ]
             for layer in range(options.num_layers)
         ]
         for name, shape in parameter_shapes(options).items():
@@ -74,11 +80,32 @@ class Recurrent(torch.nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draws every parameter from U(-1/√hidden_size, 1/√hidden_size): from torch's seed, torch's values."""
-        for name in parameter_shapes(self.options):
-            layer = int(name.split("_l")[1].split("_")[0])
-            bound = 1.0 / math.sqrt(self.options.hidden_size[layer])
-            torch.nn.init.uniform_(getattr(self, name), -bound, bound)
+        """Draws every parameter anew, as `init` says: by default from torch's seed, torch's values."""
+        for layer in range(self.options.num_layers):
+            for direction in range(self.options.num_directions):
+                fill(self.options, layer, self._by_kind(layer, direction), self.init)
+
+    def _by_kind(self, layer: int, direction: int) -> dict[str, Tensor]:
+        """Parameters of one direction of one layer: weight_ih, weight_hh, …"""
+        return {kind: getattr(self, kind + suffix(layer, direction)) for kind in kinds(self.options)}
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *others: Any) -> None:
+        """Takes a checkpoint of the plain layer too: what a variant adds then has its neutral value.
+
+        That is for a checkpoint that has nothing of the variant; one that has some of it is damaged, and refused.
+        """
+        added = {
+            name: NEUTRAL[kind]
+            for layer in self._names
+            for names in layer
+            for kind, name in zip(kinds(self.options), names, strict=True)
+            if kind in NEUTRAL and name in self._parameters
+        }
+        plain = prefix + self._names[0][0][0] in state_dict
+        if plain and not any(prefix + name in state_dict for name in added):
+            for name, value in added.items():
+                state_dict[prefix + name] = torch.full_like(getattr(self, name), value)
+        super()._load_from_state_dict(state_dict, prefix, *others)
 
     @property
     def all_weights(self) -> list[list[Tensor]]:
@@ -118,26 +145,7 @@ class Recurrent(torch.nn.Module):
         return self
 
     def extra_repr(self) -> str:
-        parts = [
-            f"{self.input_size}, {list(self.hidden_size) if isinstance(self.hidden_size, tuple) else self.hidden_size}"
-        ]
-        if self.num_layers != 1 and equal_sizes(self.options):
-            parts.append(f"num_layers={self.num_layers}")
-        if self.options.nonlinearity != "tanh":
-            parts.append(f"nonlinearity={self.options.nonlinearity!r}")
-        if not self.bias:
-            parts.append("bias=False")
-        if self.batch_first:
-            parts.append("batch_first=True")
-        if self.dropout:
-            parts.append(f"dropout={self.dropout}")
-        if self.bidirectional:
-            parts.append("bidirectional=True")
-        if not self.options.reset_after:
-            parts.append("reset_after=False")
-        if self.backend != "auto":
-            parts.append(f"backend={self.backend!r}")
-        return ", ".join(parts)
+        return describe(self.options, self.batch_first, self.dropout, self.init, self.backend)
 
     def forward(
         self,
@@ -150,15 +158,16 @@ class Recurrent(torch.nn.Module):
         Args:
             input: (seq_len, batch, input_size), or (batch, seq_len, input_size) with `batch_first`, or unbatched
                 (seq_len, input_size), or a `PackedSequence`.
-            hx: the state before the first step; zeros if None. RNN and GRU: h_0; LSTM: (h_0, c_0). Each a tensor
+            hx: the state before the first step; zeros if None. LSTM: (h_0, c_0); all others: h_0. Each a tensor
                 (num_layers * num_directions, batch, hidden_size), without the batch axis for unbatched input; where
-                the layers' sizes differ, a list of one tensor (num_directions, batch, hidden_size[l]) a layer.
+                the layers' sizes differ, a list of one tensor (num_directions, batch, hidden_size[l]) a layer. With a
+                projection, h_0 has proj_size features.
             lengths: (batch,) integers in 1..seq_len (tensor, list or array): sequence b ends after lengths[b] steps.
                 What stands behind its end is never looked at; the reverse direction starts at its last step.
 
         Returns:
-            output: as the input, with num_directions * hidden_size features: the last layer's h at every step,
-                exactly 0 past a sequence's end. A `PackedSequence` for a `PackedSequence`.
+            output: as the input, with num_directions * hidden_size (or proj_size) features: the last layer's h at every
+                step, exactly 0 past a sequence's end. A `PackedSequence` for a `PackedSequence`.
             state: h_n, or (h_n, c_n), after the last real step, in the form of `hx`.
 
         Raises:
@@ -206,7 +215,7 @@ class Recurrent(torch.nn.Module):
                 finite. Where tokens share rows (words of a text), the core computes each row's products once.
 
         Returns:
-            output: (tokens, num_directions * hidden_size), in the order of the input.
+            output: (tokens, num_directions * hidden_size or proj_size), in the order of the input.
             state: h_n, or (h_n, c_n), after each sequence's last step, in the form of `hx`.
 
         Raises:

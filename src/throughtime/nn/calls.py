@@ -4,25 +4,22 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import torch
 from torch import Tensor
 
 from throughtime import kernels
 from throughtime.kernels import BatchPlan, NativeLayer
+from throughtime.nn.masks import LayerMasks
 from throughtime.nn.packing import packed
 from throughtime.spec.cells import LayerOptions
 from throughtime.spec.errors import ShapeError
-from throughtime.spec.masks import Masks
 
 DTYPES: Final = {torch.float32: "float32", torch.float64: "float64"}
 
 # Straight to a capsule: a tenth of the time of Tensor.__dlpack__, which counts where a whole step takes microseconds.
 _array: Any = torch._C._to_dlpack
-
-LayerMasks: TypeAlias = Sequence[Masks[Tensor]]
-"""Those of each direction; zoneout's in the layout of the input."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +34,9 @@ class LayerCall:
 
 
 @lru_cache(maxsize=256)
-def layer_call(options: LayerOptions, dtype: torch.dtype, zoneout_masks: bool, recurrent_mask: bool) -> LayerCall:
-    """The call of a layer with these options (one size in hidden_size), with the masks that will be handed to it."""
-    of_dtype = DTYPES[dtype]
-    made = kernels.layer(options, 0, of_dtype, zoneout_masks=zoneout_masks, recurrent_mask=recurrent_mask)
-    return LayerCall(options, made)
+def layer_call(options: LayerOptions, dtype: torch.dtype, masked: bool) -> LayerCall:
+    """The call of a layer with these options, as they act (one size in hidden_size). masked: masks will come with it."""
+    return LayerCall(options, kernels.layer(options, 0, DTYPES[dtype], masked=masked))
 
 
 def plan_of(x: Tensor, lengths: Tensor | None, by_step: bool) -> BatchPlan:
@@ -105,12 +100,14 @@ def forward(
         x, lengths: as of the plan. With ids (see `token_ids`): x (rows, input_size), of which each token has one.
         h_0, c_0: (num_directions, batch, features of h, or hidden_size), or None for zeros.
         weights: of all directions, in the order of `spec.cells.direction_shapes`.
-        masks: those that the call was made for.
+        masks: of each direction, in the layout of x, where the call was made for masks.
     """
     x = _features_contiguous(x)
     steps = x if ids is None else x.new_empty(()).expand(plan.tokens, 1)
     y, h_n, c_n, saved = results = new_results(call, steps, lengths, save)
-    by_direction = [packed(call.kernels, call.options, 0, part, backward=False) for part in _by_direction(call, weights)]
+    by_direction = [
+        packed(call.kernels, call.options, 0, part, backward=False) for part in _by_direction(call, weights)
+    ]
     call.kernels.forward(
         plan,
         _array(x) if ids is None else None,

@@ -1,7 +1,6 @@
 """One layer on the native core, with autograd; and for which input that cannot be done."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -12,14 +11,21 @@ from torch.autograd import forward_ad
 from throughtime import kernels
 from throughtime.kernels import BatchPlan
 from throughtime.nn import calls, operators, plain
-from throughtime.nn.calls import LayerCall, LayerMasks
+from throughtime.nn.acting import of_layer
+from throughtime.nn.calls import LayerCall
 from throughtime.nn.lengths import Unpadded, check_lengths, rows_of_tokens
+from throughtime.nn.masks import LayerMasks, padded
 from throughtime.nn.state import State, zero_state
 from throughtime.spec.cells import LayerOptions
 
 
-def unfit(x: Tensor, weights: Sequence[Tensor]) -> str | None:
-    """Why the native core cannot run this input; None if it can."""
+def unfit(options: LayerOptions, x: Tensor, weights: Sequence[Tensor]) -> str | None:
+    """Why the native core cannot run layers with these options, as they act, on this input; None if it can."""
+    return unfit_tensors(x, weights) or _lacks(options)
+
+
+def unfit_tensors(x: Tensor, weights: Sequence[Tensor]) -> str | None:
+    """Why the native core cannot run on these tensors, whatever it is to compute; None if it can."""
     if not kernels.available():
         return kernels.why_not()
     dtype = x.dtype
@@ -34,6 +40,12 @@ def unfit(x: Tensor, weights: Sequence[Tensor]) -> str | None:
     if transformed():
         return "it has no forward-mode derivatives, and does not run in torch.func's transformations or torch.jit.trace"
     return None
+
+
+@lru_cache(maxsize=256)
+def _lacks(options: LayerOptions) -> str | None:
+    lacking = kernels.lacks(options)
+    return None if lacking is None else f"it has no {lacking}"
 
 
 def transformed() -> bool:
@@ -75,14 +87,12 @@ def run_layer(
     save = torch.is_grad_enabled() and any(
         tensor is not None and tensor.requires_grad for tensor in (x, h_0, c_0, *weights)
     )
-    alone = _options_of_layer(options, layer)
-    if masks is not None and all(m.zoneout_h is m.zoneout_c is m.recurrent is None for m in masks):
-        masks = None
+    alone = of_layer(options, layer)
     if torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack():
         x = x if index is None else rows_of_tokens(x, index)
-        y, h_n, c_n = operators.run(alone, x, lengths, by_step, h_0, c_0, list(weights), save)
+        y, h_n, c_n = operators.run(alone, x, lengths, by_step, h_0, c_0, list(weights), masks, save)
     else:
-        call = _call(alone, x.dtype, masks)
+        call = calls.layer_call(alone, x.dtype, masks is not None)
         plan = calls.plan_of(x, lengths, by_step)
         ids = None if index is None else calls.token_ids(plan, index)
         if save:
@@ -90,17 +100,6 @@ def run_layer(
         else:
             y, h_n, c_n, _ = calls.forward(call, plan, x, lengths, h_0, c_0, weights, save, ids, masks)
     return y, (h_n, c_n) if options.has_cell_state else (h_n,)
-
-
-@lru_cache(maxsize=256)
-def _options_of_layer(options: LayerOptions, index: int) -> LayerOptions:
-    return replace(options, input_size=options.layer_input_size(index), hidden_size=(options.hidden_size[index],))
-
-
-def _call(alone: LayerOptions, dtype: torch.dtype, masks: LayerMasks | None) -> LayerCall:
-    if masks is None:
-        return calls.layer_call(alone, dtype, False, False)
-    return calls.layer_call(alone, dtype, any(alone.zoneout), masks[0].recurrent is not None)
 
 
 class _Layer(torch.autograd.Function):
@@ -139,7 +138,9 @@ class _Layer(torch.autograd.Function):
             )
         else:
             call, plan = ctx.call, ctx.plan
-            found = calls.backward(call, plan, x, h_0, c_0, weights, y, saved, d_y, d_h_n, d_c_n, wanted, ids, ctx.masks)
+            found = calls.backward(
+                call, plan, x, h_0, c_0, weights, y, saved, d_y, d_h_n, d_c_n, wanted, ids, ctx.masks
+            )
         d_x, *others = (part if want else None for part, want in zip(found, wanted, strict=True))
         return (*[None] * 6, d_x, None, *others)
 
@@ -166,7 +167,19 @@ def _differentiable_backward(
     state = zero_state(options, batch, steps)[0] if h_0 is None else (h_0,) if c_0 is None else (h_0, c_0)
     count = len(weights) // options.num_directions
     by_direction = [tuple(weights[d : d + count]) for d in range(0, len(weights), count)]
-    y, [after] = plain.run_stack(options, [by_direction], steps, [state], ragged, 0.0, training=False, by_steps=True)
+    if masks is not None and unpadded is not None:
+        masks = padded(masks, unpadded.pad)
+    y, [after] = plain.run_stack(
+        options,
+        [by_direction],
+        steps,
+        [state],
+        ragged,
+        0.0,
+        training=False,
+        by_steps=True,
+        masks=None if masks is None else [masks],
+    )
     y = y if unpadded is None else unpadded.take(y)
     pairs = [(value, d) for value, d in zip((y, *after), upstream, strict=False) if d is not None]
     candidates = zip((x, h_0, c_0, *weights), wanted, strict=True)

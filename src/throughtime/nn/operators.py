@@ -3,7 +3,10 @@
 For code that is compiled or exported; called one by one, layers take the shorter way in `native`.
 """
 
+import json
 from collections.abc import Sequence
+from dataclasses import asdict
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -11,9 +14,9 @@ from torch import Tensor
 
 from throughtime.nn import calls
 from throughtime.nn.calls import LayerCall
-from throughtime.spec.cells import NONLINEARITIES, Cell, LayerOptions
-
-_CELLS: tuple[Cell, ...] = ("RNN", "GRU", "LSTM")
+from throughtime.nn.masks import LayerMasks
+from throughtime.spec.cells import LayerOptions
+from throughtime.spec.masks import Masks
 
 
 def run(
@@ -24,18 +27,31 @@ def run(
     h_0: Tensor | None,
     c_0: Tensor | None,
     weights: list[Tensor],
+    masks: LayerMasks | None,
     save: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Output, h_n and c_n (empty but for an LSTM) of one layer."""
-    settings = (
-        _CELLS.index(options.cell),
-        NONLINEARITIES.index(options.nonlinearity),
-        options.reset_after,
-        options.hidden_size[0],
-        options.num_directions,
-    )
-    y, h_n, c_n, _ = layer_forward(x, lengths, by_step, h_0, c_0, weights, *settings, save)
+    flat = [] if masks is None else [mask for m in masks for mask in (m.zoneout_h, m.zoneout_c, m.recurrent)]
+    y, h_n, c_n, _ = layer_forward(x, lengths, by_step, h_0, c_0, weights, flat, _written(options), save)
     return y, h_n, c_n
+
+
+@lru_cache(maxsize=256)
+def _written(options: LayerOptions) -> str:
+    """Options as an operator takes them, which knows numbers and text only."""
+    return json.dumps(asdict(options))
+
+
+@lru_cache(maxsize=256)
+def _read(written: str) -> LayerOptions:
+    values = json.loads(written)
+    return LayerOptions(**values | {"hidden_size": tuple(values["hidden_size"]), "zoneout": tuple(values["zoneout"])})
+
+
+def _masks(flat: Sequence[Tensor | None]) -> LayerMasks | None:
+    by_direction = [flat[first : first + 3] for first in range(0, len(flat), 3)]
+    masks = [Masks(zoneout_h=h, zoneout_c=c, recurrent=recurrent) for h, c, recurrent in by_direction]
+    return masks or None
 
 
 @torch.library.custom_op("throughtime::layer_forward", mutates_args=())
@@ -46,17 +62,14 @@ def layer_forward(
     h_0: Tensor | None,
     c_0: Tensor | None,
     weights: list[Tensor],
-    cell: int,
-    nonlinearity: int,
-    reset_after: bool,
-    hidden_size: int,
-    directions: int,
+    masks: list[Tensor | None],
+    options: str,
     save: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Output, h_n, c_n (empty but for an LSTM), and what backward needs (empty without `save`)."""
-    call = _call(x, cell, nonlinearity, reset_after, hidden_size, directions)
+    call = _call(x, options, masks)
     plan = calls.plan_of(x, lengths, by_step)
-    return calls.forward(call, plan, x, lengths, h_0, c_0, weights, save)
+    return calls.forward(call, plan, x, lengths, h_0, c_0, weights, save, masks=_masks(masks))
 
 
 @layer_forward.register_fake
@@ -67,14 +80,11 @@ def _(
     h_0: Tensor | None,
     c_0: Tensor | None,
     weights: list[Tensor],
-    cell: int,
-    nonlinearity: int,
-    reset_after: bool,
-    hidden_size: int,
-    directions: int,
+    masks: list[Tensor | None],
+    options: str,
     save: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    call = _call(x, cell, nonlinearity, reset_after, hidden_size, directions)
+    call = _call(x, options, masks)
     return calls.new_results(call, x, lengths, save)
 
 
@@ -92,16 +102,13 @@ def layer_backward(
     d_h_n: Tensor | None,
     d_c_n: Tensor | None,
     wanted: list[bool],
-    cell: int,
-    nonlinearity: int,
-    reset_after: bool,
-    hidden_size: int,
-    directions: int,
+    masks: list[Tensor | None],
+    options: str,
 ) -> list[Tensor]:
     """Gradients of x, h_0, c_0 and each weight; empty where not `wanted`."""
-    call = _call(x, cell, nonlinearity, reset_after, hidden_size, directions)
+    call = _call(x, options, masks)
     plan = calls.plan_of(x, lengths, by_step)
-    return calls.backward(call, plan, x, h_0, c_0, weights, y, saved, d_y, d_h_n, d_c_n, wanted)
+    return calls.backward(call, plan, x, h_0, c_0, weights, y, saved, d_y, d_h_n, d_c_n, wanted, masks=_masks(masks))
 
 
 @layer_backward.register_fake
@@ -118,29 +125,18 @@ def _(
     d_h_n: Tensor | None,
     d_c_n: Tensor | None,
     wanted: list[bool],
-    cell: int,
-    nonlinearity: int,
-    reset_after: bool,
-    hidden_size: int,
-    directions: int,
+    masks: list[Tensor | None],
+    options: str,
 ) -> list[Tensor]:
     return calls.new_gradients(x, h_0, c_0, weights, wanted)
 
 
-def _call(x: Tensor, cell: int, nonlinearity: int, reset_after: bool, hidden_size: int, directions: int) -> LayerCall:
-    options = LayerOptions(
-        cell=_CELLS[cell],
-        input_size=int(x.shape[-1]),
-        hidden_size=(hidden_size,),
-        bidirectional=directions == 2,
-        nonlinearity=NONLINEARITIES[nonlinearity],
-        reset_after=reset_after,
-    )
-    return calls.layer_call(options, x.dtype)
+def _call(x: Tensor, options: str, masks: Sequence[Tensor | None]) -> LayerCall:
+    return calls.layer_call(_read(options), x.dtype, bool(masks))
 
 
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    x, lengths, ctx.by_step, h_0, c_0, weights, *ctx.settings, _ = inputs
+    x, lengths, ctx.by_step, h_0, c_0, weights, ctx.masks, ctx.options, _ = inputs
     y, _, _, saved = output
     ctx.mark_non_differentiable(saved)
     ctx.set_materialize_grads(False)
@@ -154,10 +150,10 @@ def _backward(ctx: Any, *upstream: Tensor | None) -> tuple[Any, ...]:
     of_weights = list(needs[5]) if isinstance(needs[5], (list, tuple)) else [needs[5]] * len(weights)
     wanted = [needs[0], needs[3], needs[4], *of_weights]
     found = layer_backward(
-        x, lengths, ctx.by_step, h_0, c_0, weights, y, saved, *upstream_of_results, wanted, *ctx.settings
+        x, lengths, ctx.by_step, h_0, c_0, weights, y, saved, *upstream_of_results, wanted, ctx.masks, ctx.options
     )
     d_x, d_h_0, d_c_0, *d_weights = (part if want else None for part, want in zip(found, wanted, strict=True))
-    return (d_x, None, None, d_h_0, d_c_0, d_weights, *[None] * 6)
+    return (d_x, None, None, d_h_0, d_c_0, d_weights, None, None, None)
 
 
 torch.library.register_autograd("throughtime::layer_forward", _backward, setup_context=_setup_context)

@@ -24,7 +24,9 @@ _kept = WeakIdKeyDictionary()
 _array: Any = torch._C._to_dlpack
 
 
-def packed(layer: NativeLayer, options: LayerOptions, index: int, weights: Sequence[Tensor], *, backward: bool) -> Tensor:
+def packed(
+    layer: NativeLayer, options: LayerOptions, index: int, weights: Sequence[Tensor], *, backward: bool
+) -> Tensor:
     """The weights of one direction in the kernels' layout.
 
     Args:

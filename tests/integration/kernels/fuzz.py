@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from throughtime.kernels import _core
+from throughtime.spec.cells import CLASSIC, GATES, KINDS, NONLINEARITIES, LayerOptions, direction_shapes
 from throughtime.spec.errors import OptionError, ShapeError
 
 CANARY, BESIDE = 7.25, 64
@@ -23,21 +24,46 @@ OUTPUTS = {"packed_out", "output", "h_n", "c_n", "saved_out", "d_gates", "d_inpu
 SIZES = st.sampled_from([1, 2, 3, 15, 16, 17, 33])
 
 
+@st.composite
+def layer_options(draw: st.DrawFn) -> LayerOptions:
+    cell = draw(st.sampled_from(list(GATES)))
+    share = st.sampled_from([0.0, 0.5])
+    given: dict[str, Any] = {"cell": cell, "zoneout": (draw(share), draw(share) if cell == "LSTM" else 0.0)}
+    if cell in ("RNN", "IndRNN"):
+        given["nonlinearity"] = draw(st.sampled_from(NONLINEARITIES))
+    if cell in CLASSIC:
+        given |= {"layer_norm": draw(st.booleans()), "recurrent_dropout": draw(share)}
+    if cell == "GRU" and draw(st.booleans()):
+        given = {"cell": cell, "reset_after": False}
+    size = draw(SIZES)
+    if cell == "LSTM":
+        given |= {"peephole": draw(st.booleans()), "coupled_gates": draw(st.booleans())}
+        given["proj_size"] = draw(st.integers(0, size - 1))
+    return LayerOptions(
+        input_size=draw(SIZES), hidden_size=(size,), bidirectional=draw(st.booleans()), **given
+    )
+
+
 class Call:
     """Arguments of one call, valid ones; name → array, list (of lists) of arrays, or number."""
 
     def __init__(self, data: st.DataObject) -> None:
         draw = data.draw
         self.dtype = draw(st.sampled_from(["float32", "float64"]))
-        self.cell, self.directions = draw(st.integers(0, 2)), draw(st.integers(1, 2))
-        self.I, self.H = draw(SIZES), draw(SIZES)
+        self.options = draw(layer_options())
+        self.cell, self.directions = self.options.cell, self.options.num_directions
+        self.I, self.H, self.P = self.options.input_size, self.options.hidden_size[0], self.options.output_features(0)
         self.lengths = draw(st.lists(st.integers(1, 9), min_size=1, max_size=14))
         self.T, self.B = max(self.lengths), len(self.lengths)
         self.kind = _core.LayerFloat32 if self.dtype == "float32" else _core.LayerFloat64
         isa = draw(st.sampled_from(_core.instruction_sets()))
+        self.masked = draw(st.booleans())
+        given = self.options
         self.layer = self.kind(
-            self.cell, draw(st.integers(0, 3)), draw(st.booleans()), self.I, self.H, self.directions, isa
-        )
+            list(GATES).index(given.cell), NONLINEARITIES.index(given.nonlinearity), given.reset_after, self.I, self.H,
+            self.directions, isa, given.layer_norm, *given.zoneout, self.masked,
+            self.masked and given.recurrent_dropout > 0, given.peephole, given.coupled_gates, given.proj_size,
+        )  # fmt: skip
         by_step = draw(st.booleans())
         if by_step:
             self.lengths.sort(reverse=True)
@@ -63,27 +89,43 @@ class Call:
             assert np.all(buffer[-BESIDE:] == CANARY), "written behind an array"
 
     def states(self, name: str) -> dict[str, Any]:
-        return {name: self.array(self.directions, self.B, self.H)}
+        return {name: self.array(self.directions, self.B, self.H if "c" in name else self.P)}
+
+    def parameters(self) -> list[Any]:
+        shapes = direction_shapes(self.options, 0)
+        return [self.array(*shapes[kind]) if kind in shapes else None for kind in KINDS]
+
+    def masks(self) -> list[Any]:
+        def zoneout(share: float, size: int) -> Any:
+            shape = (self.T, self.B, size) if self.padded else (self.plan.tokens, size)
+            return self.rng.integers(0, 2, shape).astype(np.uint8) if share and self.masked else None
+
+        of_h, of_c = self.options.zoneout
+        recurrent = self.masked and self.options.recurrent_dropout
+        return [
+            [zoneout(of_h, self.P), zoneout(of_c, self.H), self.array(self.B, self.P) if recurrent else None]
+            for _ in range(self.directions)
+        ]
 
     def arguments(self, entry: str, data: st.DataObject) -> dict[str, Any]:
         layer, I, H, T, B = self.layer, self.I, self.H, self.T, self.B  # noqa: E741
-        rows, tokens, G = data.draw(st.integers(1, 5)), self.plan.tokens, (1, 3, 4)[self.cell]
+        rows, tokens, G = data.draw(st.integers(1, 5)), self.plan.tokens, len(self.options.gates)
         ids = self.rng.integers(0, rows, tokens).astype(np.int32)
         steps = (T, B) if self.padded else (tokens,)
-        y = (*steps, self.directions * H)
+        y = (*steps, self.directions * self.P)
         threads = {"threads": self.threads}
+        random = threads | {"masks": self.masks()}
         if entry == "pack":
-            weights = {"weight_ih": self.array(G * H, I), "weight_hh": self.array(G * H, H)}
-            biases = {"bias_ih": self.array(G * H), "bias_hh": self.array(G * H)}
-            return {**weights, **biases, "backward": False, "packed_out": self.array(layer.packed_forward)}
+            weights = {"weights": self.parameters()}
+            return {**weights, "backward": False, "packed_out": self.array(layer.packed_forward)}
         if entry == "forward":
             by_ids = data.draw(st.booleans())
             x = {"input": None if by_ids else self.array(*steps, I), "packed": self.each(layer.packed_forward)}
-            after = {**self.states("h_n"), "c_n": self.array(self.directions, B, H)}
+            after = {**self.states("h_n"), **self.states("c_n")}
             saved = {"saved_out": self.each(tokens, layer.saved_width)}
             table = {"projected": self.each(rows, layer.input_width) if by_ids else [], "ids": ids if by_ids else None}
             before = {**self.states("h_0"), **self.states("c_0")}
-            return {"plan": self.plan, **x, **before, "output": self.array(*y), **after, **saved, **table, **threads}
+            return {"plan": self.plan, **x, **before, "output": self.array(*y), **after, **saved, **table, **random}
         if entry == "backward":
             x = {"input": self.array(*steps, I), "packed": self.each(layer.packed_backward)}
             before = {**self.states("h_0"), **self.states("c_0"), "output_in": self.array(*y)}
@@ -91,9 +133,8 @@ class Call:
             up = {"d_output": self.array(*y), **self.states("d_h_n"), **self.states("d_c_n")}
             out = {"d_gates": self.each(tokens, layer.gates_width), "d_input": self.array(*steps, I)}
             out |= self.states("d_h_0") | self.states("d_c_0")
-            shapes = [(G * H, I), (G * H, H), (G * H,), (G * H,)]
-            weights = {"d_weights": [[self.array(*s) for s in shapes] for _ in range(self.directions)]}
-            return {"plan": self.plan, **x, **before, **up, **out, **weights, **threads}
+            weights = {"d_weights": [self.parameters() for _ in range(self.directions)]}
+            return {"plan": self.plan, **x, **before, **up, **out, **weights, **random}
         if entry == "project":
             x = {"packed": self.array(layer.packed_forward), "x": self.array(rows, I)}
             return {**x, "projected_out": self.array(rows, layer.input_width), **threads}
@@ -145,12 +186,12 @@ def spoil_array(data: st.DataObject, name: str, a: Any) -> tuple[Any, bool, str]
     if kind == "fewer axes" and a.ndim > 1:
         return a.reshape(-1), True, kind
     if kind == "more axes":
-        return a[None], name not in STEPS, kind  # (1, tokens, features) may be what padded steps are
+        return a[None], name not in STEPS | {"masks"}, kind  # (1, tokens, features) may be what padded steps are
     if kind == "values" and a.dtype.kind == "f":
         poison = data.draw(st.sampled_from([np.nan, np.inf, -np.inf, 1e-44, 3e38]))
         a.reshape(-1)[:: data.draw(st.integers(1, 3))] = poison
         return a, False, kind
-    if kind == "values":
+    if kind == "values" and a.dtype.kind == "i":
         a[data.draw(st.integers(0, len(a) - 1))] = data.draw(st.sampled_from([-1, 5, 2**31 - 1, -(2**31)]))
         return a, name == "ids", kind
     if kind == "last axis" and a.ndim and a.shape[-1] > 1:
@@ -174,7 +215,7 @@ def spoil(data: st.DataObject, name: str, value: Any) -> tuple[Any, bool, str]:
             inside, wrong, what = spoil(data, name, value[place])
             return [*value[:place], inside, *value[place + 1 :]], wrong, f"{what} inside"
         if kind == "fewer":
-            return value[:-1], len(value) > 1 or name not in ("saved_out", "saved", "projected"), kind
+            return value[:-1], len(value) > 1 or name not in ("saved_out", "saved", "projected", "masks"), kind
         if kind == "more":
             return [*value, value[0]], True, kind
     return data.draw(st.sampled_from(ODD_VALUES)), False, "odd"
@@ -280,7 +321,9 @@ def plans(note: Path) -> Any:
 def layers(note: Path) -> Any:
     names = st.one_of(st.none(), st.sampled_from(_core.instruction_sets()), st.text(max_size=9))
 
-    @given(st.tuples(WHOLE, WHOLE, st.booleans(), WHOLE, WHOLE, WHOLE, names), st.booleans())
+    flags = (st.booleans(), st.floats(), st.floats(), st.booleans(), st.booleans(), st.booleans(), st.booleans(), WHOLE)
+
+    @given(st.tuples(WHOLE, WHOLE, st.booleans(), WHOLE, WHOLE, WHOLE, names, *flags), st.booleans())
     def run(arguments: Any, single: bool) -> None:
         note.write_text(f"Layer{arguments}")
         kind = _core.LayerFloat32 if single else _core.LayerFloat64

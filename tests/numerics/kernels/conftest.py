@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from throughtime import equations
 from throughtime.kernels import _core
-from throughtime.spec.cells import GATES, NONLINEARITIES, LayerOptions, parameter_shapes, suffix
+from throughtime.spec.cells import GATES, KINDS, NONLINEARITIES, LayerOptions, parameter_shapes, suffix
+from throughtime.spec.masks import Masks
 from throughtime.spec.tolerances import GRADIENT, OUTPUT, Tolerance
 
 Array = NDArray[Any]
@@ -22,7 +23,8 @@ INSTRUCTION_SETS = ("avx512", "avx2", "baseline")
 class Problem:
     """One layer with random arguments in the dtype of the run, NaN where padding is, and an upstream gradient.
 
-    state, u_state: of h_n, and of c_n for an LSTM, each (directions, batch, hidden_size).
+    state, u_state: of h_n, and of c_n for an LSTM, each (directions, batch, features).
+    masks: of each direction, as far as the options have them; empty outside of training.
     """
 
     options: LayerOptions
@@ -32,6 +34,7 @@ class Problem:
     state: list[Array]
     u_output: Array
     u_state: list[Array]
+    masks: list[Masks[Array]]
 
     @property
     def dtype(self) -> str:
@@ -66,6 +69,14 @@ class Kernel:
             options.hidden_size[0],
             options.num_directions,
             isa,
+            layer_norm=options.layer_norm,
+            zoneout_h=options.zoneout[0],
+            zoneout_c=options.zoneout[1],
+            zoneout_masks=bool(given.masks) and any(options.zoneout),
+            recurrent_mask=bool(given.masks) and options.recurrent_dropout > 0,
+            peephole=options.peephole,
+            coupled_gates=options.coupled_gates,
+            proj_size=options.proj_size,
         )
         assert self.layer.isa == isa
         self.plan = _core.BatchPlan(len(given.input), len(given.lengths), list(given.lengths))
@@ -76,11 +87,16 @@ class Kernel:
         return np.full(shape, np.nan, self.given.dtype)
 
     def _pack(self, direction: int, backward: bool) -> Array:
-        values: list[Any] = [self.given.parameters.get(name + suffix(0, direction)) for name in _PARAMETERS]
+        values: list[Any] = [self.given.parameters.get(name + suffix(0, direction)) for name in KINDS]
         packed = self.empty(self.layer.packed_backward if backward else self.layer.packed_forward)
-        weight_ih, weight_hh, bias_ih, bias_hh = values
-        self.layer.pack(weight_ih, weight_hh, bias_ih, bias_hh, backward, packed)
+        self.layer.pack(values, backward, packed)
         return packed
+
+    def _masks(self) -> list[Any]:
+        def as_bytes(mask: Array | None) -> Array | None:
+            return None if mask is None else mask.astype(np.uint8)
+
+        return [[as_bytes(m.zoneout_h), as_bytes(m.zoneout_c), m.recurrent] for m in self.given.masks]
 
     def forward(self, state: list[Any], projected: list[Array] | None = None, ids: Array | None = None) -> Named:
         """output, h_n, c_n, and for backward saved[direction]; from the table `projected` where it is given."""
@@ -93,7 +109,7 @@ class Kernel:
         x = given.input if ids is None else None
         layer.forward(
             self.plan, x, self.packed, h_0, c_0, got["output"], got["h_n"], got.get("c_n"), saved, projected or [],
-            ids, self.threads,
+            ids, self.threads, self._masks(),
         )  # fmt: skip
         return got | {f"saved[{d}]": part for d, part in enumerate(saved)}
 
@@ -112,17 +128,14 @@ class Kernel:
         }
         saved = [forward[f"saved[{d}]"] for d in range(len(self.packed))] if layer.saved_width else []
         d_gates = [self.empty(self.plan.tokens, layer.gates_width) for _ in self.packed]
-        d_weights = [[d_parameters.get(name + suffix(0, d)) for name in _PARAMETERS] for d in range(len(self.packed))]
+        d_weights = [[d_parameters.get(name + suffix(0, d)) for name in KINDS] for d in range(len(self.packed))]
         layer.backward(
             self.plan, given.input if with_input else None, self.packed_back, h_0, c_0, forward["output"], saved,
-            given.u_output, u_h_n, u_c_n, d_gates, d_input, d_h_0, d_c_0, d_weights, self.threads,
+            given.u_output, u_h_n, u_c_n, d_gates, d_input, d_h_0, d_c_0, d_weights, self.threads, self._masks(),
         )  # fmt: skip
         got = {} if d_input is None else {"input": d_input}
         got |= dict(zip(("h_0", "c_0"), d_state, strict=False)) | d_parameters
         return got | {f"d_gates[{d}]": part for d, part in enumerate(d_gates)}
-
-
-_PARAMETERS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
 
 @pytest.fixture(params=INSTRUCTION_SETS)
@@ -134,7 +147,7 @@ def isa(request: pytest.FixtureRequest) -> str:
     return name
 
 
-def _make(lengths: tuple[int, ...], dtype: str, options: LayerOptions, seed: int) -> Problem:
+def _make(lengths: tuple[int, ...], dtype: str, options: LayerOptions, seed: int, training: bool) -> Problem:
     rng = np.random.default_rng(seed)
     hidden_size, directions = options.hidden_size[0], options.num_directions
 
@@ -143,7 +156,18 @@ def _make(lengths: tuple[int, ...], dtype: str, options: LayerOptions, seed: int
 
     seq_len, batch = max(lengths), len(lengths)
     past = np.arange(seq_len)[:, None] >= np.array(lengths)
-    states = [(directions, batch, hidden_size)] * (2 if options.cell == "LSTM" else 1)
+    states = [(directions, batch, options.output_features(0)), (directions, batch, hidden_size)]
+    states = states if options.has_cell_state else states[:1]
+
+    def kept(share: float, size: int) -> Array | None:
+        return rng.random((seq_len, batch, size)) < share if share else None
+
+    def masks() -> Masks[Array]:
+        features, share = options.output_features(0), options.recurrent_dropout
+        recurrent = (rng.random((batch, features)) >= share).astype(dtype) / np.dtype(dtype).type(1 - share)
+        zoneout = [kept(share, size) for share, size in zip(options.zoneout, (features, hidden_size), strict=True)]
+        return Masks(*zoneout, recurrent=recurrent if share else None)
+
     made = Problem(
         options=options,
         lengths=lengths,
@@ -155,6 +179,7 @@ def _make(lengths: tuple[int, ...], dtype: str, options: LayerOptions, seed: int
         state=[draw(*shape) for shape in states],
         u_output=draw(seq_len, batch, options.output_size),
         u_state=[draw(*shape) for shape in states],
+        masks=[masks() for _ in range(directions)] if training else [],
     )
     made.input[past] = np.nan
     made.u_output[past] = np.nan
@@ -165,10 +190,12 @@ def _make(lengths: tuple[int, ...], dtype: str, options: LayerOptions, seed: int
 def problem() -> Callable[..., Problem]:
     """problem(lengths, dtype, cell=…, input_size=…, hidden_size=…, …)."""
 
-    def make(lengths: tuple[int, ...], dtype: str = "float32", *, seed: int = 5, **more: Any) -> Problem:
+    def make(
+        lengths: tuple[int, ...], dtype: str = "float32", *, seed: int = 5, training: bool = True, **more: Any
+    ) -> Problem:
         given: dict[str, Any] = {"cell": "LSTM", "input_size": 3, "hidden_size": 17} | more
         given["hidden_size"] = (given["hidden_size"],)
-        return _make(tuple(lengths), dtype, LayerOptions(**given), seed)
+        return _make(tuple(lengths), dtype, LayerOptions(**given), seed, training)
 
     return make
 
@@ -209,7 +236,8 @@ def reference() -> Callable[[Problem], Results]:
 def _compute(given: Problem) -> Results:
     parts = [[part.astype("float64")] for part in given.state]
     state: Any = tuple(parts) if len(parts) == 2 else parts[0]
-    trace = equations.forward(given.options, given.parameters, given.input, given.lengths, state)
+    masks = [given.masks] if given.masks else None
+    trace = equations.forward(given.options, given.parameters, given.input, given.lengths, state, masks)
     back = equations.backward(trace, given.u_output, *([part] for part in given.u_state))
     values: Named = {"output": trace.output, "h_n": trace.h_n[0]}
     gradients: Named = {"input": back.d_input, "h_0": back.d_h_0[0]}

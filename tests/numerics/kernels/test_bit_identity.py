@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from throughtime.spec.masks import Masks
+
 Make = Callable[..., Any]
 CELLS: dict[str, dict[str, Any]] = {
     "RNN-tanh": {"cell": "RNN"},
@@ -16,6 +18,16 @@ CELLS: dict[str, dict[str, Any]] = {
     "GRU-after": {"cell": "GRU"},
     "GRU-before": {"cell": "GRU", "reset_after": False},
     "LSTM": {"cell": "LSTM"},
+    "GRU-variants": {"cell": "GRU", "layer_norm": True, "zoneout": (0.3, 0.0), "recurrent_dropout": 0.3},
+    "LSTM-variants": {
+        "cell": "LSTM",
+        "layer_norm": True,
+        "zoneout": (0.3, 0.2),
+        "recurrent_dropout": 0.3,
+        "peephole": True,
+        "proj_size": 6,
+    },
+    "IndRNN": {"cell": "IndRNN"},
 }
 each_cell = pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS.keys())
 each_dtype = pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -35,6 +47,13 @@ def rows_of(given: Any, rows: list[int]) -> Any:
         u_output=part(given.u_output[: max(lengths)]),
         state=[part(array) for array in given.state],
         u_state=[part(array) for array in given.u_state],
+        masks=[
+            Masks(
+                *(None if m is None else part(m[: max(lengths)]) for m in (masks.zoneout_h, masks.zoneout_c)),
+                recurrent=None if masks.recurrent is None else np.ascontiguousarray(masks.recurrent[rows]),
+            )
+            for masks in given.masks
+        ],
     )
 
 

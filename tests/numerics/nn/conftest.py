@@ -8,6 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from throughtime.nn import native
+from throughtime.nn.acting import acting
 from throughtime.spec import tolerances
 
 
@@ -48,6 +50,18 @@ def one_thread() -> Iterator[None]:
 def backend(request: pytest.FixtureRequest) -> str:
     """Both ways of computing; asked for by name, so that a core that is missing is a failure and no silence."""
     return str(request.param)
+
+
+@pytest.fixture
+def skip_if_the_core_lacks() -> Callable[[Any], None]:
+    """Skips the native run of a layer whose options the core does not have; a core that is missing stays a failure."""
+
+    def _skip(layer: Any) -> None:
+        lacking = native._lacks(acting(layer.options, layer.training))
+        if layer.backend == "native" and lacking:
+            pytest.skip(f"the native core: {lacking}")
+
+    return _skip
 
 
 @pytest.fixture
