@@ -12,15 +12,24 @@ import numpy as np
 from throughtime.equations.arrays import Array, Indices, Parameters, State
 from throughtime.equations.direction import Direction
 from throughtime.equations.gru import gru_step
+from throughtime.equations.indrnn import indrnn_step
 from throughtime.equations.lengths import live_rows
 from throughtime.equations.lstm import lstm_step
+from throughtime.equations.minimal import min_gru_step, min_lstm_step
 from throughtime.equations.rnn import rnn_step
 from throughtime.equations.step import Step, StepFunction
 from throughtime.equations.truncation import Window
 from throughtime.equations.zoneout import with_zoneout
 from throughtime.spec.cells import Cell, LayerOptions
 
-STEPS: Final[dict[Cell, StepFunction]] = {"RNN": rnn_step, "GRU": gru_step, "LSTM": lstm_step}
+STEPS: Final[dict[Cell, StepFunction]] = {
+    "RNN": rnn_step,
+    "GRU": gru_step,
+    "LSTM": lstm_step,
+    "MinGRU": min_gru_step,
+    "MinLSTM": min_lstm_step,
+    "IndRNN": indrnn_step,
+}
 
 
 def step_function(options: LayerOptions) -> StepFunction:
