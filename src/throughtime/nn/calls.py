@@ -35,7 +35,7 @@ class LayerCall:
 
 @lru_cache(maxsize=256)
 def layer_call(options: LayerOptions, dtype: torch.dtype, masked: bool) -> LayerCall:
-    """The call of a layer with these options, as they act (one size in hidden_size). masked: masks will come with it."""
+    """The call of a layer with these options, as they act (one hidden_size). masked: masks will come with it."""
     return LayerCall(options, kernels.layer(options, 0, DTYPES[dtype], masked=masked))
 
 

@@ -39,9 +39,7 @@ def layer_options(draw: st.DrawFn) -> LayerOptions:
     if cell == "LSTM":
         given |= {"peephole": draw(st.booleans()), "coupled_gates": draw(st.booleans())}
         given["proj_size"] = draw(st.integers(0, size - 1))
-    return LayerOptions(
-        input_size=draw(SIZES), hidden_size=(size,), bidirectional=draw(st.booleans()), **given
-    )
+    return LayerOptions(input_size=draw(SIZES), hidden_size=(size,), bidirectional=draw(st.booleans()), **given)
 
 
 class Call:

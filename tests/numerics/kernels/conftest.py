@@ -12,7 +12,7 @@ from throughtime import equations
 from throughtime.kernels import _core
 from throughtime.spec.cells import GATES, KINDS, NONLINEARITIES, LayerOptions, parameter_shapes, suffix
 from throughtime.spec.masks import Masks
-from throughtime.spec.tolerances import GRADIENT, OUTPUT, Tolerance
+from throughtime.spec.tolerances import GRADIENT, OUTPUT, OUTPUT_NORMALISED, Tolerance
 
 Array = NDArray[Any]
 Named = dict[str, Array]
@@ -92,7 +92,9 @@ class Kernel:
         self.layer.pack(values, backward, packed)
         return packed
 
-    def _masks(self) -> list[Any]:
+    def masks(self) -> list[Any]:
+        """As the core takes them."""
+
         def as_bytes(mask: Array | None) -> Array | None:
             return None if mask is None else mask.astype(np.uint8)
 
@@ -109,7 +111,7 @@ class Kernel:
         x = given.input if ids is None else None
         layer.forward(
             self.plan, x, self.packed, h_0, c_0, got["output"], got["h_n"], got.get("c_n"), saved, projected or [],
-            ids, self.threads, self._masks(),
+            ids, self.threads, self.masks(),
         )  # fmt: skip
         return got | {f"saved[{d}]": part for d, part in enumerate(saved)}
 
@@ -131,7 +133,7 @@ class Kernel:
         d_weights = [[d_parameters.get(name + suffix(0, d)) for name in KINDS] for d in range(len(self.packed))]
         layer.backward(
             self.plan, given.input if with_input else None, self.packed_back, h_0, c_0, forward["output"], saved,
-            given.u_output, u_h_n, u_c_n, d_gates, d_input, d_h_0, d_c_0, d_weights, self.threads, self._masks(),
+            given.u_output, u_h_n, u_c_n, d_gates, d_input, d_h_0, d_c_0, d_weights, self.threads, self.masks(),
         )  # fmt: skip
         got = {} if d_input is None else {"input": d_input}
         got |= dict(zip(("h_0", "c_0"), d_state, strict=False)) | d_parameters
@@ -165,8 +167,8 @@ def _make(lengths: tuple[int, ...], dtype: str, options: LayerOptions, seed: int
     def masks() -> Masks[Array]:
         features, share = options.output_features(0), options.recurrent_dropout
         recurrent = (rng.random((batch, features)) >= share).astype(dtype) / np.dtype(dtype).type(1 - share)
-        zoneout = [kept(share, size) for share, size in zip(options.zoneout, (features, hidden_size), strict=True)]
-        return Masks(*zoneout, recurrent=recurrent if share else None)
+        kept_h, kept_c = kept(options.zoneout[0], features), kept(options.zoneout[1], hidden_size)
+        return Masks(zoneout_h=kept_h, zoneout_c=kept_c, recurrent=recurrent if share else None)
 
     made = Problem(
         options=options,
@@ -236,7 +238,7 @@ def reference() -> Callable[[Problem], Results]:
 def _compute(given: Problem) -> Results:
     parts = [[part.astype("float64")] for part in given.state]
     state: Any = tuple(parts) if len(parts) == 2 else parts[0]
-    masks = [given.masks] if given.masks else None
+    masks: Any = [given.masks] if given.masks else None
     trace = equations.forward(given.options, given.parameters, given.input, given.lengths, state, masks)
     back = equations.backward(trace, given.u_output, *([part] for part in given.u_state))
     values: Named = {"output": trace.output, "h_n": trace.h_n[0]}
@@ -251,17 +253,17 @@ def _compute(given: Problem) -> Results:
 def close() -> Callable[..., None]:
     """close(got, expected): the same names and shapes, and the numbers within the table of the dtype that was run.
 
-    sums: gradients are compared as long sums, see `Tolerance.of_sums`.
+    sums: gradients are compared as long sums, see `Tolerance.of_sums`. normalised: see `OUTPUT_NORMALISED`.
     """
 
     def check(name: str, got: Array, expected: Array, row: Tolerance) -> None:
         assert got.shape == expected.shape, name
         np.testing.assert_allclose(got, expected, row.rtol, row.atol, equal_nan=False, err_msg=name)
 
-    def compare(got: Results, expected: Results, *, sums: bool = False) -> None:
+    def compare(got: Results, expected: Results, *, sums: bool = False, normalised: bool = False) -> None:
         dtype = str(got.values["output"].dtype)
         for table, ours, theirs in (
-            (OUTPUT, got.values, expected.values),
+            (OUTPUT_NORMALISED if normalised else OUTPUT, got.values, expected.values),
             (GRADIENT, got.gradients, expected.gradients),
         ):
             assert ours.keys() == theirs.keys()

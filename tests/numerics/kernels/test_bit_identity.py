@@ -49,7 +49,8 @@ def rows_of(given: Any, rows: list[int]) -> Any:
         u_state=[part(array) for array in given.u_state],
         masks=[
             Masks(
-                *(None if m is None else part(m[: max(lengths)]) for m in (masks.zoneout_h, masks.zoneout_c)),
+                zoneout_h=None if masks.zoneout_h is None else part(masks.zoneout_h[: max(lengths)]),
+                zoneout_c=None if masks.zoneout_c is None else part(masks.zoneout_c[: max(lengths)]),
                 recurrent=None if masks.recurrent is None else np.ascontiguousarray(masks.recurrent[rows]),
             )
             for masks in given.masks
@@ -124,6 +125,6 @@ def test_inference_gives_the_bits_of_training(
     h_0, c_0 = (*given.state, None)[:2]
     training.layer.forward(
         training.plan, given.input, training.packed, h_0, c_0, got["output"], got["h_n"], got.get("c_n"), [], [], None,
-        1,
+        1, training.masks(),
     )  # fmt: skip
     same_bits(got, expected)

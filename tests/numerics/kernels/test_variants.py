@@ -50,12 +50,12 @@ def test_values_and_all_gradients_in_training(
     bidirectional: bool, input_size: int, hidden_size: int, lengths: tuple[int, ...],
 ) -> None:  # fmt: skip
     if dtype == "float32" and variant.get("layer_norm") and hidden_size == 3:
-        # Three values may lie so close together that dividing by their deviation makes a hundred times more of the last
-        # bit of c: a property of the mathematics, the same in any order of sums. float64 shows that the core is right.
+        # Three values may lie so close together that dividing by their deviation makes a hundred times more of a last
+        # bit: so it is in any order of sums. float64 shows that the core is right, and 17 units that float32 is.
         pytest.skip("layer normalisation of three float32 values is ill-conditioned")
     sizes = {"input_size": input_size, "hidden_size": hidden_size}
     given = problem(lengths, dtype, bidirectional=bidirectional, **sizes, **variant)
-    close(run(given, isa), reference(given), sums=True)
+    close(run(given, isa), reference(given), sums=True, normalised=given.options.layer_norm)
 
 
 @each_dtype
@@ -64,7 +64,7 @@ def test_outside_of_training(
     problem: Make, run: Make, reference: Make, close: Make, isa: str, dtype: str, variant: dict[str, Any]
 ) -> None:
     given = problem(RAGGED, dtype, training=False, bidirectional=True, **variant)
-    close(run(given, isa), reference(given), sums=True)
+    close(run(given, isa), reference(given), sums=True, normalised=given.options.layer_norm)
 
 
 @each_dtype
@@ -76,6 +76,6 @@ def test_one_sequence_on_two_threads(
     input_size, hidden_size, lengths = ALONE
     given = problem(lengths, dtype, input_size=input_size, hidden_size=hidden_size, **variant)
     two, one = run(given, isa, threads=2), run(given, isa, threads=1)
-    close(two, reference(given), sums=True)
+    close(two, reference(given), sums=True, normalised=given.options.layer_norm)
     same_bits(two.values, one.values)
     same_bits(two.gradients, one.gradients)
