@@ -24,8 +24,8 @@ class Product:
 
     The gates of one product are normalised together, where they are normalised.
 
-    rows: of `gates` in every matrix and bias. v and weight: as they were multiplied, thus with their
-    masks. mask_of_v, mask_of_weight: the masks alone; 1.0 without dropout. norm: of W v; None without normalisation.
+    rows: of `gates` in every matrix and bias. v and weight: as they were multiplied, thus with their masks.
+    mask_of_v, mask_of_weight: the masks alone; 1.0 without dropout. norm: of W v; None without normalisation.
     """
 
     side: Side
