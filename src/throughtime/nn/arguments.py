@@ -53,6 +53,16 @@ def read_forget_bias(forget_bias: float | None, bias: bool) -> float | None:
     return float(forget_bias)
 
 
+def read_recompute(recompute: bool | int) -> bool | int:
+    """True, False, or the steps of a stretch, at least 1."""
+    if isinstance(recompute, bool):
+        return recompute
+    steps = read_integer("recompute", recompute)
+    if steps < 1:
+        raise OptionError(f"recompute must be True, False or at least 1 step, but is {steps}")
+    return steps
+
+
 def check_flag(name: str, value: bool) -> bool:
     """`value` if it is True or False; torch's positional order makes it easy to put a number in a flag's place."""
     if not isinstance(value, bool):

@@ -10,13 +10,14 @@ from torch.nn import Parameter
 from torch.nn.utils.rnn import PackedSequence
 
 from throughtime.nn import cudnn
+from throughtime.nn.arguments import read_recompute
 from throughtime.nn.cells import kinds
 from throughtime.nn.initial import Init, check_init, fill
 from throughtime.nn.lengths import Lengths, check_end_to_end, check_index
 from throughtime.nn.packing import forget
 from throughtime.nn.plain import LayerWeights
 from throughtime.nn.representation import describe
-from throughtime.nn.stack import BACKENDS, Backend, run_end_to_end, run_packed, run_stack
+from throughtime.nn.stack import BACKENDS, Again, Backend, run_end_to_end, run_packed, run_stack
 from throughtime.nn.state import State, equal_sizes, read_state, write_state
 from throughtime.nn.stream import Stream
 from throughtime.spec.cells import NEUTRAL, LayerOptions, parameter_shapes, suffix
@@ -31,7 +32,8 @@ class Recurrent(torch.nn.Module):
     Attributes:
         options: sizes and mathematics, as `throughtime.spec` knows them; all variants stand there.
         mode: torch's name of the kind: "RNN_TANH", "RNN_RELU", …, "GRU", "LSTM"; of other cells, the cell's.
-        input_size, num_layers, bias, batch_first, dropout, bidirectional, init, backend: as given.
+        input_size, num_layers, bias, batch_first, dropout, bidirectional, init, recompute, backend: as given; the last
+            two may be changed at any time.
         hidden_size: one int, or a tuple with one size a layer where the sizes differ.
     """
 
@@ -43,6 +45,7 @@ class Recurrent(torch.nn.Module):
         device: torch.device | str | int | None,
         dtype: torch.dtype | None,
         init: Init,
+        recompute: Again,
         backend: Backend,
     ) -> None:
         super().__init__()
@@ -63,6 +66,7 @@ class Recurrent(torch.nn.Module):
         self.bias = options.bias
         self.batch_first = batch_first
         self.init = check_init(options, init)
+        self.recompute = read_recompute(recompute)
         self.backend: Backend = backend
         self.dropout = float(dropout)
         self.bidirectional = options.bidirectional
@@ -145,7 +149,7 @@ class Recurrent(torch.nn.Module):
         return self
 
     def extra_repr(self) -> str:
-        return describe(self.options, self.batch_first, self.dropout, self.init, self.backend)
+        return describe(self.options, self.batch_first, self.dropout, self.init, self.recompute, self.backend)
 
     def forward(
         self,
@@ -190,7 +194,15 @@ class Recurrent(torch.nn.Module):
             given = torch.as_tensor(lengths)
             lengths = given.reshape(1) if given.dim() == 0 else given
         output, after = run_stack(
-            self.backend, self.options, self._weights(), steps, states, lengths, self.dropout, self.training
+            self.backend,
+            self.options,
+            self._weights(),
+            steps,
+            states,
+            lengths,
+            self.dropout,
+            self.training,
+            self.recompute,
         )
         if not batched:
             output = output.squeeze(1)
@@ -235,7 +247,16 @@ class Recurrent(torch.nn.Module):
         checked = torch.as_tensor(lengths) if compiling else check_end_to_end(lengths, tokens)
         states = self._start(input, hx, checked.shape[0], True)
         output, after = run_end_to_end(
-            self.backend, self.options, self._weights(), input, states, checked, index, self.dropout, self.training
+            self.backend,
+            self.options,
+            self._weights(),
+            input,
+            states,
+            checked,
+            index,
+            self.dropout,
+            self.training,
+            self.recompute,
         )
         return output, write_state(self.options, after, True)
 
@@ -248,7 +269,7 @@ class Recurrent(torch.nn.Module):
         self._check_input(packed.data)
         states = self._start(packed.data, hx, int(packed.batch_sizes[0]), True)
         result, after = run_packed(
-            self.backend, self.options, self._weights(), packed, states, self.dropout, self.training
+            self.backend, self.options, self._weights(), packed, states, self.dropout, self.training, self.recompute
         )
         return result, write_state(self.options, after, True)
 

@@ -16,7 +16,7 @@ from throughtime.nn.arguments import (
 )
 from throughtime.nn.base import Recurrent
 from throughtime.nn.initial import Init, fill_gate_bias
-from throughtime.nn.stack import Backend
+from throughtime.nn.stack import Again, Backend
 from throughtime.spec.cells import LayerOptions, Nonlinearity
 from throughtime.spec.errors import OptionError
 
@@ -43,6 +43,9 @@ class RNN(Recurrent):
         weight_dropout: share of weight_hh that is zero while training, the same for a whole call (DropConnect, Merity
             et al. 2018).
         init: "torch", "orthogonal", "xavier" or, with relu, "identity"; see `throughtime.nn.initial.check_init`.
+        recompute: True: training keeps the state every √seq_len steps only, and computes the steps between again in the
+            backward pass: same gradients, a fraction of the memory, about a third more time. A number instead says how
+            many steps. See `throughtime.nn.recompute`.
         backend: "auto": the native core where it can run (CPU, float32 or float64), torch operations elsewhere: same
             numbers. "torch": torch operations always. "native": the core, or an error that says why not.
 
@@ -70,6 +73,7 @@ class RNN(Recurrent):
         recurrent_dropout: float = 0.0,
         weight_dropout: float = 0.0,
         init: Init = "torch",
+        recompute: Again = False,
         backend: Backend = "auto",
     ) -> None:
         options = LayerOptions(
@@ -84,7 +88,7 @@ class RNN(Recurrent):
             recurrent_dropout=read_share("recurrent_dropout", recurrent_dropout),
             weight_dropout=read_share("weight_dropout", weight_dropout),
         )
-        super().__init__(options, batch_first, dropout, device, dtype, init, backend)
+        super().__init__(options, batch_first, dropout, device, dtype, init, recompute, backend)
         self.nonlinearity = nonlinearity
 
 
@@ -93,7 +97,7 @@ class GRU(Recurrent):
 
     Args:
         input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, device, dtype, zoneout,
-            recurrent_dropout, weight_dropout, backend: as in `RNN`.
+            recurrent_dropout, weight_dropout, recompute, backend: as in `RNN`.
         reset_after: True: n = tanh(W_in x + b_in + r ⊙ (W_hn h + b_hn)), as torch, cuDNN and Keras have it. False:
             n = tanh(W_in x + b_in + W_hn (r ⊙ h) + b_hn), as first published (Cho et al. 2014).
         layer_norm: as in `RNN`; the rows of r and z are normalised together, those of n by themselves.
@@ -121,6 +125,7 @@ class GRU(Recurrent):
         recurrent_dropout: float = 0.0,
         weight_dropout: float = 0.0,
         init: Init = "torch",
+        recompute: Again = False,
         backend: Backend = "auto",
     ) -> None:
         options = LayerOptions(
@@ -135,7 +140,7 @@ class GRU(Recurrent):
             recurrent_dropout=read_share("recurrent_dropout", recurrent_dropout),
             weight_dropout=read_share("weight_dropout", weight_dropout),
         )
-        super().__init__(options, batch_first, dropout, device, dtype, init, backend)
+        super().__init__(options, batch_first, dropout, device, dtype, init, recompute, backend)
         self.reset_after = reset_after
 
 
@@ -144,7 +149,7 @@ class LSTM(Recurrent):
 
     Args:
         input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, device, dtype,
-            recurrent_dropout, weight_dropout, backend: as in `RNN`.
+            recurrent_dropout, weight_dropout, recompute, backend: as in `RNN`.
         proj_size: 0, or the features of h_t = weight_hr (o ⊙ tanh(c_t)), fewer than hidden_size; h_0 and h_n then have
             proj_size features, c_0 and c_n hidden_size (Sak et al. 2014).
         layer_norm: as in `RNN`, over the rows of all gates, and h_t = o ⊙ tanh(norm_c ⊙ LN(c_t) + bias_c).
@@ -181,6 +186,7 @@ class LSTM(Recurrent):
         coupled_gates: bool = False,
         forget_bias: float | None = None,
         init: Init = "torch",
+        recompute: Again = False,
         backend: Backend = "auto",
     ) -> None:
         options = LayerOptions(
@@ -203,7 +209,7 @@ class LSTM(Recurrent):
             raise OptionError(
                 f"forget_bias={forget_bias} contradicts init={init!r}, which sets the forget gate's bias; leave one out"
             )
-        super().__init__(options, batch_first, dropout, device, dtype, init, backend)
+        super().__init__(options, batch_first, dropout, device, dtype, init, recompute, backend)
         self.proj_size = options.proj_size
 
     def reset_parameters(self) -> None:

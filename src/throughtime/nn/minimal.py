@@ -7,7 +7,7 @@ import torch
 from throughtime.nn.arguments import check_flag, read_input_size, read_share, read_sizes
 from throughtime.nn.base import Recurrent
 from throughtime.nn.initial import Init
-from throughtime.nn.stack import Backend
+from throughtime.nn.stack import Again, Backend
 from throughtime.spec.cells import Cell, LayerOptions, Nonlinearity
 
 
@@ -30,6 +30,7 @@ class _Minimal(Recurrent):
         *,
         zoneout: float = 0.0,
         init: Init = "torch",
+        recompute: Again = False,
         backend: Backend = "auto",
     ) -> None:
         options = LayerOptions(
@@ -40,15 +41,15 @@ class _Minimal(Recurrent):
             bidirectional=check_flag("bidirectional", bidirectional),
             zoneout=(read_share("zoneout", zoneout), 0.0),
         )
-        super().__init__(options, batch_first, dropout, device, dtype, init, backend)
+        super().__init__(options, batch_first, dropout, device, dtype, init, recompute, backend)
 
 
 class MinGRU(_Minimal):
     """z = σ(W_z x_t + b_z), n = W_n x_t + b_n, h_t = (1 − z) ⊙ h_{t-1} + z ⊙ n; parameters' rows z, n.
 
     Args:
-        input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, device, dtype, zoneout, backend:
-            as in `RNN`; dropout acts between layers.
+        input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, device, dtype, zoneout,
+            recompute, backend: as in `RNN`; dropout acts between layers.
         init: "torch", "xavier" or ("chrono", t_max); see `throughtime.nn.initial.check_init`.
 
     Raises:
@@ -67,7 +68,7 @@ class MinLSTM(_Minimal):
 
     Args:
         input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, device, dtype, zoneout, init,
-            backend: as in `MinGRU`.
+            recompute, backend: as in `MinGRU`.
 
     Raises:
         OptionError: a value that does not exist, or options that contradict each other.
@@ -82,8 +83,8 @@ class IndRNN(Recurrent):
     """h_t = φ(W_ih x_t + b_ih + w_hh ⊙ h_{t-1}): each unit sees only itself of the step before.
 
     Args:
-        input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, device, dtype, zoneout, backend:
-            as in `RNN`.
+        input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, device, dtype, zoneout,
+            recompute, backend: as in `RNN`.
         nonlinearity: φ: "relu", "tanh", "sigmoid" or "identity".
         init: "torch" or, with relu, "identity"; see `throughtime.nn.initial.check_init`.
 
@@ -108,6 +109,7 @@ class IndRNN(Recurrent):
         *,
         zoneout: float = 0.0,
         init: Init = "torch",
+        recompute: Again = False,
         backend: Backend = "auto",
     ) -> None:
         options = LayerOptions(
@@ -119,5 +121,5 @@ class IndRNN(Recurrent):
             nonlinearity=nonlinearity,
             zoneout=(read_share("zoneout", zoneout), 0.0),
         )
-        super().__init__(options, batch_first, dropout, device, dtype, init, backend)
+        super().__init__(options, batch_first, dropout, device, dtype, init, recompute, backend)
         self.nonlinearity = nonlinearity

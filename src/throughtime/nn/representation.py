@@ -5,7 +5,9 @@ from throughtime.nn.state import equal_sizes
 from throughtime.spec.cells import LayerOptions
 
 
-def describe(options: LayerOptions, batch_first: bool, dropout: float, init: Init, backend: str) -> str:
+def describe(
+    options: LayerOptions, batch_first: bool, dropout: float, init: Init, recompute: bool | int, backend: str
+) -> str:
     """In torch's form and order, then what torch lacks."""
     sizes = options.hidden_size
     parts = [f"{options.input_size}, {sizes[0] if equal_sizes(options) else list(sizes)}"]
@@ -27,6 +29,7 @@ def describe(options: LayerOptions, batch_first: bool, dropout: float, init: Ini
         "recurrent_dropout": (options.recurrent_dropout, 0.0),
         "weight_dropout": (options.weight_dropout, 0.0),
         "init": (init, "torch"),
+        "recompute": (recompute, False),
         "backend": (backend, "auto"),
     }
     return ", ".join(parts + [f"{name}={value!r}" for name, (value, usual) in arguments.items() if value != usual])

@@ -2,7 +2,6 @@
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import chain
 from typing import Final, Literal, TypeAlias
@@ -13,11 +12,12 @@ from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence
 
 from throughtime import kernels
-from throughtime.nn import native, plain
-from throughtime.nn.acting import acting
+from throughtime.nn import native, plain, recompute
+from throughtime.nn.cells import Weights
 from throughtime.nn.lengths import Lengths, Unpadded, check_batch_sizes, check_lengths, rows_of_tokens
-from throughtime.nn.masks import LayerMasks, apply_to_weights, draw, padded
+from throughtime.nn.masks import LayerMasks
 from throughtime.nn.plain import LayerWeights
+from throughtime.nn.prepared import Prepared, prepare
 from throughtime.nn.state import State, reorder, zero_state
 from throughtime.spec.cells import LayerOptions
 from throughtime.spec.errors import OptionError
@@ -25,41 +25,11 @@ from throughtime.spec.errors import OptionError
 Backend: TypeAlias = Literal["auto", "native", "torch"]
 BACKENDS: tuple[Backend, ...] = ("auto", "native", "torch")
 
+Again: TypeAlias = bool | int
+"""Whether a training pass recomputes through time (`recompute`); a number says the steps of a stretch."""
+
 _ROWS_WORTH: Final = 0.8
 """Share of rows among tokens from which their products are not shared: sums over each row's tokens cost too."""
-
-
-@dataclass(frozen=True)
-class _Call:
-    """What one call computes with.
-
-    options: as they act in it (`acting`). weights: with their masks applied. masks: of each layer, in the layout of the
-    input, or None where no zoneout and no recurrent dropout draws.
-    """
-
-    options: LayerOptions
-    weights: Sequence[LayerWeights]
-    masks: Sequence[LayerMasks] | None
-    dropout: float
-    training: bool
-
-
-def _call(
-    options: LayerOptions,
-    weights: Sequence[LayerWeights],
-    steps: Sequence[int],
-    batch: int,
-    device: torch.device,
-    dropout: float,
-    training: bool,
-) -> _Call:
-    """Draws the masks; see `masks.draw`."""
-    acts = acting(options, training)
-    drawn = draw(options, steps, batch, weights[0][0][0].dtype, device) if training else None
-    if drawn is not None:
-        weights = apply_to_weights(options, weights, drawn) if options.weight_dropout else weights
-        drawn = drawn if any(acts.zoneout) or acts.recurrent_dropout else None
-    return _Call(acts, weights, drawn, dropout, training)
 
 
 def run_stack(
@@ -71,17 +41,24 @@ def run_stack(
     lengths: Lengths | None,
     dropout: float,
     training: bool,
+    again: Again = False,
 ) -> tuple[Tensor, list[State]]:
     """All layers over (seq_len, batch, input_size), from one state a layer (None: zeros) to one state a layer.
 
     What stands in the padding of the input is never looked at; the output is exactly 0 there.
 
+    Args:
+        again: recomputation through time, where there is something to go back through.
+
     Raises:
         ShapeError: lengths do not fit.
         OptionError: `backend` is "native", and the core cannot run this.
     """
-    call = _call(options, weights, x.shape[:-1], x.shape[1], x.device, dropout, training)
-    if _native(backend, call, x):
+    call = prepare(options, weights, x.shape[:-1], x.shape[1], x.device, dropout, training)
+    on_core = _native(backend, call, x)
+    if _recomputes(again, call, x, states):
+        return _run_again(call, on_core, x, states, lengths, again)
+    if on_core:
         # While compiling, values are unknown: the operator checks them when it runs.
         checked = torch.as_tensor(lengths) if lengths is not None else None
         if checked is not None and not torch.compiler.is_compiling():
@@ -101,6 +78,7 @@ def run_end_to_end(
     index: Tensor | None,
     dropout: float,
     training: bool,
+    again: Again = False,
 ) -> tuple[Tensor, list[State]]:
     """`run_stack` over sequences without padding, (tokens, input_size), one after the other.
 
@@ -109,14 +87,18 @@ def run_end_to_end(
         index: (tokens,) integers, rows of x: the input of each token; None where x has a row a token.
     """
     tokens = x.shape[0] if index is None else index.shape[0]
-    call = _call(options, weights, (tokens,), lengths.shape[0], x.device, dropout, training)
+    call = prepare(options, weights, (tokens,), lengths.shape[0], x.device, dropout, training)
     if index is not None and (torch.compiler.is_compiling() or x.shape[0] >= _ROWS_WORTH * tokens):
         x, index = rows_of_tokens(x, index), None
-    if _native(backend, call, x):
+    on_core, recomputes = _native(backend, call, x), _recomputes(again, call, x, states)
+    if on_core and not recomputes:
         return _run_native(call, x, states, lengths, index=index)
     x = x if index is None else rows_of_tokens(x, index)
     rows = Unpadded(lengths, False, x.device)
-    output, after = _run_plain(_padded(call, rows), rows.pad(x), states, lengths)
+    if recomputes:
+        output, after = _run_again(call.padded(rows), on_core, rows.pad(x), states, lengths, again)
+    else:
+        output, after = _run_plain(call.padded(rows), rows.pad(x), states, lengths)
     return rows.take(output), after
 
 
@@ -128,6 +110,7 @@ def run_packed(
     states: Sequence[State] | None,
     dropout: float,
     training: bool,
+    again: Again = False,
 ) -> tuple[PackedSequence, list[State]]:
     """`run_stack` over a packed sequence; states are in the order of the batch, not in that of the packed sequence.
 
@@ -139,21 +122,25 @@ def run_packed(
     # In the order of the packed sequence, longest first: batch_sizes[t] sequences have a step t.
     lengths = (batch_sizes.unsqueeze(1) > torch.arange(batch)).sum(0)
     start_packed = None if states is None else reorder(states, order)
-    call = _call(options, weights, data.shape[:-1], batch, data.device, dropout, training)
-    if _native(backend, call, data):
+    call = prepare(options, weights, data.shape[:-1], batch, data.device, dropout, training)
+    on_core, recomputes = _native(backend, call, data), _recomputes(again, call, data, states)
+    if on_core and not recomputes:
         output, after = _run_native(call, data, start_packed, lengths, by_step=True)
         return PackedSequence(output, batch_sizes, order, back), reorder(after, back)
     ragged = check_lengths(lengths, seq_len, batch, data.device)
-    if plain.runs_packed(call.options, ragged):
+    if plain.runs_packed(call.options, ragged) and not recomputes:
         start = zero_state(options, batch, data) if states is None else states
         return plain.run_packed(call.options, call.weights, packed, start, dropout, training)
     rows = Unpadded(lengths, True, data.device)
-    output, after = _run_plain(_padded(call, rows), rows.pad(data), start_packed, lengths)
+    if recomputes:
+        output, after = _run_again(call.padded(rows), on_core, rows.pad(data), start_packed, lengths, again)
+    else:
+        output, after = _run_plain(call.padded(rows), rows.pad(data), start_packed, lengths)
     return PackedSequence(rows.take(output), batch_sizes, order, back), reorder(after, back)
 
 
 def _run_native(
-    call: _Call,
+    call: Prepared,
     x: Tensor,
     states: Sequence[State] | None,
     lengths: Tensor | None,
@@ -175,7 +162,7 @@ def _run_native(
 
 
 def _run_plain(
-    call: _Call, x: Tensor, states: Sequence[State] | None, lengths: Lengths | None
+    call: Prepared, x: Tensor, states: Sequence[State] | None, lengths: Lengths | None
 ) -> tuple[Tensor, list[State]]:
     seq_len, batch = x.shape[:2]
     ragged = None if lengths is None else check_lengths(lengths, seq_len, batch, x.device)
@@ -193,12 +180,60 @@ def _run_plain(
     )
 
 
-def _padded(call: _Call, rows: Unpadded) -> _Call:
-    """The call with masks laid out as the padded input."""
-    return call if call.masks is None else replace(call, masks=[padded(layer, rows.pad) for layer in call.masks])
+def _recomputes(again: Again, call: Prepared, x: Tensor, states: Sequence[State] | None) -> bool:
+    """Whether to recompute: if asked to, and there is a backward pass of the usual kind to come.
+
+    torch.func, forward mode, tracing and the compiler get the ordinary way: same numbers, more memory.
+    """
+    if again is False or not torch.is_grad_enabled() or torch.compiler.is_compiling() or native.transformed():
+        return False
+    tensors = [x, *chain.from_iterable(chain.from_iterable(call.weights)), *chain.from_iterable(states or ())]
+    return any(tensor.requires_grad for tensor in tensors)
 
 
-def _native(backend: Backend, call: _Call, x: Tensor) -> bool:
+def _run_again(
+    call: Prepared, on_core: bool, x: Tensor, states: Sequence[State] | None, lengths: Lengths | None, again: Again
+) -> tuple[Tensor, list[State]]:
+    """Padded input through recomputation."""
+    seq_len, batch = x.shape[:2]
+    ragged = None if lengths is None else check_lengths(lengths, seq_len, batch, x.device)
+    start = zero_state(call.options, batch, x) if states is None else states
+    segment = None if isinstance(again, bool) else again
+    return recompute.run_stack(_run_layer_natively if on_core else _run_layer_plainly, call, x, start, ragged, segment)
+
+
+def _run_layer_natively(
+    options: LayerOptions,
+    weights: Sequence[Weights],
+    x: Tensor,
+    state: State,
+    lengths: Tensor | None,
+    masks: LayerMasks | None,
+    differentiable: bool,
+) -> tuple[Tensor, State]:
+    if differentiable:
+        return _run_layer_plainly(options, weights, x, state, lengths, masks, differentiable)
+    return native.run_layer(options, 0, [*chain.from_iterable(weights)], x, state, lengths, masks=masks)
+
+
+def _run_layer_plainly(
+    options: LayerOptions,
+    weights: Sequence[Weights],
+    x: Tensor,
+    state: State,
+    lengths: Tensor | None,
+    masks: LayerMasks | None,
+    differentiable: bool,
+) -> tuple[Tensor, State]:
+    ragged = None if lengths is None else check_lengths(lengths, x.shape[0], x.shape[1], x.device)
+    given = None if masks is None else [masks]
+    y, [after] = plain.run_stack(
+        options, [weights], x, [state], ragged, 0.0, training=False, by_steps=differentiable, masks=given
+    )
+    return y, after
+
+
+def _native(backend: Backend, call: Prepared, x: Tensor) -> bool:
     if backend == "torch":
         return False
     flat = list(chain.from_iterable(chain.from_iterable(call.weights)))

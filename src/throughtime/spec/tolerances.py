@@ -34,8 +34,8 @@ OUTPUT_NORMALISED: Final[dict[str, Tolerance]] = {
     "float64": Tolerance(rtol=1e-11, atol=1e-11),
 }
 """OUTPUT with layer normalisation inside of the cell: every step divides what was rounded by its deviation, which may
-be small. Over 60 steps of an LSTM of 100 units the same formulas on torch operations in float32 are up to 1.0e-5 off, the
-core up to 1.6e-6 (8 seeds)."""
+be small. Over 60 steps of an LSTM of 100 units the same formulas on torch operations in float32 are up to 1.0e-5 off,
+the core up to 1.6e-6 (8 seeds)."""
 GRADIENT: Final[dict[str, Tolerance]] = {
     "float32": Tolerance(rtol=2e-5, atol=2e-5),
     "float64": Tolerance(rtol=1e-11, atol=1e-12),

@@ -1,0 +1,49 @@
+"""One call of a stack made ready: options as they act in it, weights with their masks applied, all masks drawn."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from throughtime.nn.acting import acting
+from throughtime.nn.lengths import Unpadded
+from throughtime.nn.masks import LayerMasks, apply_to_weights, draw, padded
+from throughtime.nn.plain import LayerWeights
+from throughtime.spec.cells import LayerOptions
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a call computes with.
+
+    options: see `acting`. masks: of each layer, in the layout of the input; None where neither zoneout nor recurrent
+    dropout draws. dropout, training: of torch's dropout between layers, which is drawn where it acts.
+    """
+
+    options: LayerOptions
+    weights: Sequence[LayerWeights]
+    masks: Sequence[LayerMasks] | None
+    dropout: float
+    training: bool
+
+    def padded(self, rows: Unpadded) -> "Prepared":
+        """The same for the padded input: masks of zoneout are laid out like it."""
+        return self if self.masks is None else replace(self, masks=[padded(layer, rows.pad) for layer in self.masks])
+
+
+def prepare(
+    options: LayerOptions,
+    weights: Sequence[LayerWeights],
+    steps: Sequence[int],
+    batch: int,
+    device: torch.device,
+    dropout: float,
+    training: bool,
+) -> Prepared:
+    """Draws the masks of a call over input with these leading axes, `steps`; see `masks.draw`."""
+    acts = acting(options, training)
+    masks = draw(options, steps, batch, weights[0][0][0].dtype, device) if training else None
+    if masks is not None:
+        weights = apply_to_weights(options, weights, masks) if options.weight_dropout else weights
+        masks = masks if any(acts.zoneout) or acts.recurrent_dropout else None
+    return Prepared(acts, weights, masks, dropout, training)
