@@ -3,11 +3,9 @@
 For code that is compiled or exported; called one by one, layers take the shorter way in `native`.
 """
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -15,7 +13,7 @@ from torch import Tensor
 from throughtime.nn import calls
 from throughtime.nn.calls import LayerCall
 from throughtime.nn.masks import LayerMasks
-from throughtime.spec.cells import LayerOptions
+from throughtime.spec.cells import Cell, LayerOptions, Nonlinearity
 from throughtime.spec.masks import Masks
 
 
@@ -32,20 +30,48 @@ def run(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Output, h_n and c_n (empty but for an LSTM) of one layer."""
     flat = [] if masks is None else [mask for m in masks for mask in (m.zoneout_h, m.zoneout_c, m.recurrent)]
-    y, h_n, c_n, _ = layer_forward(x, lengths, by_step, h_0, c_0, weights, flat, _written(options), save)
+    y, h_n, c_n, _ = layer_forward(x, lengths, by_step, h_0, c_0, weights, flat, written(options), save)
     return y, h_n, c_n
 
 
-@lru_cache(maxsize=256)
-def _written(options: LayerOptions) -> str:
-    """Options as an operator takes them, which knows numbers and text only."""
-    return json.dumps(asdict(options))
+def written(options: LayerOptions) -> str:
+    """Options as an operator takes them, which knows numbers and text only; the compiler follows this, so it is plain."""
+    words = [options.cell, options.nonlinearity]
+    numbers = [options.input_size, options.hidden_size[0], options.proj_size]
+    flags = [
+        options.bias,
+        options.bidirectional,
+        options.reset_after,
+        options.layer_norm,
+        options.peephole,
+        options.coupled_gates,
+    ]
+    shares = [*options.zoneout, options.recurrent_dropout]
+    values = [*words, *numbers, *[int(flag) for flag in flags], *shares]
+    return " ".join([f"{value}" for value in values])
 
 
 @lru_cache(maxsize=256)
 def _read(written: str) -> LayerOptions:
-    values = json.loads(written)
-    return LayerOptions(**values | {"hidden_size": tuple(values["hidden_size"]), "zoneout": tuple(values["zoneout"])})
+    cell, nonlinearity, *values = written.split()
+    input_size, hidden_size, proj_size, *flags = (int(value) for value in values[:-3])
+    bias, bidirectional, reset_after, layer_norm, peephole, coupled_gates = (bool(flag) for flag in flags)
+    zoneout_h, zoneout_c, recurrent_dropout = (float(value) for value in values[-3:])
+    return LayerOptions(
+        cell=cast("Cell", cell),
+        nonlinearity=cast("Nonlinearity", nonlinearity),
+        input_size=input_size,
+        hidden_size=(hidden_size,),
+        proj_size=proj_size,
+        bias=bias,
+        bidirectional=bidirectional,
+        reset_after=reset_after,
+        layer_norm=layer_norm,
+        peephole=peephole,
+        coupled_gates=coupled_gates,
+        zoneout=(zoneout_h, zoneout_c),
+        recurrent_dropout=recurrent_dropout,
+    )
 
 
 def _masks(flat: Sequence[Tensor | None]) -> LayerMasks | None:
@@ -153,7 +179,7 @@ def _backward(ctx: Any, *upstream: Tensor | None) -> tuple[Any, ...]:
         x, lengths, ctx.by_step, h_0, c_0, weights, y, saved, *upstream_of_results, wanted, ctx.masks, ctx.options
     )
     d_x, d_h_0, d_c_0, *d_weights = (part if want else None for part, want in zip(found, wanted, strict=True))
-    return (d_x, None, None, d_h_0, d_c_0, d_weights, None, None, None)
+    return (d_x, None, None, d_h_0, d_c_0, d_weights, [None] * len(ctx.masks), None, None)
 
 
 torch.library.register_autograd("throughtime::layer_forward", _backward, setup_context=_setup_context)

@@ -7,7 +7,9 @@ import torch
 from torch import Tensor
 
 import throughtime.nn
+from throughtime.nn import operators
 from throughtime.spec import tolerances
+from throughtime.spec.cells import LayerOptions
 
 ROW = tolerances.GRADIENT["float32"]
 CELLS: list[tuple[str, dict[str, Any]]] = [
@@ -66,10 +68,11 @@ def test_the_operators_pass_torchs_own_checks() -> None:
     weights = [torch.randn(20, 4), torch.randn(20, 5), torch.randn(20), torch.randn(20)]
     for weight in weights:
         weight.requires_grad_()
-    arguments = (x, torch.tensor([6, 2, 3]), False, None, None, weights, 2, 0, True, 5, 1, True)
+    lstm = operators.written(LayerOptions(cell="LSTM", input_size=4, hidden_size=(5,)))
+    arguments: Any = (x, torch.tensor([6, 2, 3]), False, None, None, weights, [], lstm, True)
     checks = ("test_schema", "test_autograd_registration", "test_faketensor")
     torch.library.opcheck(torch.ops.throughtime.layer_forward.default, arguments, test_utils=checks)
     for by_step in (False, True):
         rows = torch.randn(11, 4, requires_grad=True)
-        arguments = (rows, torch.tensor([6, 3, 2]), by_step, None, None, weights, 2, 0, True, 5, 1, True)
+        arguments = (rows, torch.tensor([6, 3, 2]), by_step, None, None, weights, [], lstm, True)
         torch.library.opcheck(torch.ops.throughtime.layer_forward.default, arguments, test_utils=checks)
