@@ -8,7 +8,7 @@ from torch import Tensor
 
 from throughtime.nn.acting import acting
 from throughtime.nn.lengths import Unpadded
-from throughtime.nn.masks import LayerMasks, apply_to_weights, draw
+from throughtime.nn.masks import LayerMasks, apply_to_weights, draw, of_steps
 from throughtime.nn.plain import LayerWeights
 from throughtime.spec.cells import LayerOptions
 
@@ -54,7 +54,6 @@ def prepare(
     """Draws the masks of a call over input with these leading axes, `steps`; see `masks.draw`."""
     acts = acting(options, training)
     masks = draw(options, steps, batch, weights[0][0][0].dtype, device) if training else None
-    if masks is not None:
-        weights = apply_to_weights(options, weights, masks) if options.weight_dropout else weights
-        masks = masks if any(acts.zoneout) or acts.recurrent_dropout else None
-    return Prepared(acts, weights, masks, dropout, training)
+    if masks is not None and options.weight_dropout:
+        weights = apply_to_weights(options, weights, masks)
+    return Prepared(acts, weights, of_steps(acts, masks), dropout, training)
