@@ -114,9 +114,10 @@ class Recurrent(torch.nn.Module):
     @property
     def all_weights(self) -> list[list[Tensor]]:
         """The parameters, one list for each direction of each layer, in torch's order."""
-        return [list(direction) for layer in self._weights() for direction in layer]
+        return [list(direction) for layer in self.weights_by_layer() for direction in layer]
 
-    def _weights(self) -> list[LayerWeights]:
+    def weights_by_layer(self) -> list[LayerWeights]:
+        """The parameters by layer and direction, each in the order of `throughtime.nn.cells.kinds`."""
         # Read by name every time, so that replaced, parametrised, pruned or functionally swapped weights count.
         own = self._parameters
         return [
@@ -137,7 +138,7 @@ class Recurrent(torch.nn.Module):
         Raises:
             OptionError: the layer is bidirectional, or backend "native" cannot run it.
         """
-        return Stream(self.options, self._weights(), batch, self.backend)
+        return Stream(self.options, self.weights_by_layer(), batch, self.backend)
 
     def flatten_parameters(self) -> None:
         """Lays the weights out for cuDNN; does nothing where it does not run. Never needs calling."""
@@ -180,6 +181,36 @@ class Recurrent(torch.nn.Module):
         """
         if isinstance(input, PackedSequence):
             return self._forward_packed(input, hx, lengths)
+        steps, states, lengths, batched = self.read_input(input, hx, lengths)
+        output, after = run_stack(
+            self.backend,
+            self.options,
+            self.weights_by_layer(),
+            steps,
+            states,
+            lengths,
+            self.dropout,
+            self.training,
+            self.recompute,
+        )
+        if not batched:
+            output = output.squeeze(1)
+        elif self.batch_first:
+            output = output.transpose(0, 1)
+        return output, write_state(self.options, after, batched)
+
+    def read_input(
+        self,
+        input: Tensor,  # noqa: A002 - torch's name
+        hx: Any,
+        lengths: Lengths | None,
+    ) -> tuple[Tensor, list[State] | None, Lengths | None, bool]:
+        """Arguments of `forward` checked and brought to one form.
+
+        Returns:
+            The input (seq_len, batch, input_size), one state a layer or None, the lengths of a batch or None, and
+            whether the input was batched.
+        """
         if input.dim() not in (2, 3):
             raise ShapeError(f"input must have 2 axes (unbatched) or 3, but has {input.dim()}: {tuple(input.shape)}")
         batched = input.dim() == 3
@@ -193,22 +224,7 @@ class Recurrent(torch.nn.Module):
             # A single sequence may have its length given as a plain number.
             given = torch.as_tensor(lengths)
             lengths = given.reshape(1) if given.dim() == 0 else given
-        output, after = run_stack(
-            self.backend,
-            self.options,
-            self._weights(),
-            steps,
-            states,
-            lengths,
-            self.dropout,
-            self.training,
-            self.recompute,
-        )
-        if not batched:
-            output = output.squeeze(1)
-        elif self.batch_first:
-            output = output.transpose(0, 1)
-        return output, write_state(self.options, after, batched)
+        return steps, states, lengths, batched
 
     def end_to_end(
         self,
@@ -249,7 +265,7 @@ class Recurrent(torch.nn.Module):
         output, after = run_end_to_end(
             self.backend,
             self.options,
-            self._weights(),
+            self.weights_by_layer(),
             input,
             states,
             checked,
@@ -269,7 +285,14 @@ class Recurrent(torch.nn.Module):
         self._check_input(packed.data)
         states = self._start(packed.data, hx, int(packed.batch_sizes[0]), True)
         result, after = run_packed(
-            self.backend, self.options, self._weights(), packed, states, self.dropout, self.training, self.recompute
+            self.backend,
+            self.options,
+            self.weights_by_layer(),
+            packed,
+            states,
+            self.dropout,
+            self.training,
+            self.recompute,
         )
         return result, write_state(self.options, after, True)
 
@@ -278,7 +301,7 @@ class Recurrent(torch.nn.Module):
             raise ShapeError(f"input must have input_size features, but {x.shape[-1]} != {self.input_size}")
         if x.shape[0] == 0:
             raise ShapeError(f"input must have at least 1 step, but its shape is {tuple(x.shape)} (seq_len first)")
-        weight = self._weights()[0][0][0]
+        weight = self.weights_by_layer()[0][0][0]
         if x.dtype != weight.dtype and not torch.is_autocast_enabled(x.device.type):
             raise OptionError(f"input must have the dtype of the layer, but {x.dtype} != {weight.dtype}")
 

@@ -52,6 +52,15 @@ def draw(
     return [[one(layer) for _ in range(options.num_directions)] for layer in range(options.num_layers)]
 
 
+def of_steps(acts: LayerOptions, masks: Sequence[LayerMasks] | None) -> Sequence[LayerMasks] | None:
+    """`masks` where a backend has something to do with them; None where weight_hh's is the only one.
+
+    Args:
+        acts: the options as they act.
+    """
+    return masks if any(acts.zoneout) or acts.recurrent_dropout else None
+
+
 def booleans(shape: Sequence[int], share: float, device: torch.device) -> Tensor:
     """Independent booleans, true with probability `share`, rounded to a multiple of 2^-16.
 

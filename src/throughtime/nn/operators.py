@@ -35,7 +35,7 @@ def run(
 
 
 def written(options: LayerOptions) -> str:
-    """Options as an operator takes them, which knows numbers and text only; the compiler follows this, so it is plain."""
+    """Options as an operator takes them: as text. Plain code, since the compiler follows it."""
     words = [options.cell, options.nonlinearity]
     numbers = [options.input_size, options.hidden_size[0], options.proj_size]
     flags = [

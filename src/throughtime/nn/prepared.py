@@ -7,7 +7,7 @@ import torch
 
 from throughtime.nn.acting import acting
 from throughtime.nn.lengths import Unpadded
-from throughtime.nn.masks import LayerMasks, apply_to_weights, draw, padded
+from throughtime.nn.masks import LayerMasks, apply_to_weights, draw, of_steps, padded
 from throughtime.nn.plain import LayerWeights
 from throughtime.spec.cells import LayerOptions
 
@@ -43,7 +43,6 @@ def prepare(
     """Draws the masks of a call over input with these leading axes, `steps`; see `masks.draw`."""
     acts = acting(options, training)
     masks = draw(options, steps, batch, weights[0][0][0].dtype, device) if training else None
-    if masks is not None:
-        weights = apply_to_weights(options, weights, masks) if options.weight_dropout else weights
-        masks = masks if any(acts.zoneout) or acts.recurrent_dropout else None
-    return Prepared(acts, weights, masks, dropout, training)
+    if masks is not None and options.weight_dropout:
+        weights = apply_to_weights(options, weights, masks)
+    return Prepared(acts, weights, of_steps(acts, masks), dropout, training)

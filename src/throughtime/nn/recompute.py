@@ -9,10 +9,10 @@ Source: Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost"; throu
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, TypeAlias
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,20 +22,15 @@ from throughtime.nn.acting import of_direction, of_layer
 from throughtime.nn.cells import Weights
 from throughtime.nn.lengths import Ragged
 from throughtime.nn.masks import LayerMasks
+from throughtime.nn.one_layer import RunLayer
 from throughtime.nn.prepared import Prepared
 from throughtime.nn.state import State
 from throughtime.nn.stretches import Stretches
 from throughtime.spec.cells import LayerOptions
 
-Run: TypeAlias = Callable[
-    [LayerOptions, Sequence[Weights], Tensor, State, Tensor | None, LayerMasks | None, bool], tuple[Tensor, State]
-]
-"""One layer: its options, weights of each direction, padded input, state, lengths, masks of each direction, and whether
-the result must be differentiable in every way → output and state after."""
-
 
 def run_stack(
-    run: Run, prepared: Prepared, x: Tensor, states: Sequence[State], ragged: Ragged | None, segment: int | None
+    run: RunLayer, prepared: Prepared, x: Tensor, states: Sequence[State], ragged: Ragged | None, segment: int | None
 ) -> tuple[Tensor, list[State]]:
     """All layers over padded (seq_len, batch, input_size), each recomputed by itself.
 
@@ -65,7 +60,7 @@ def run_stack(
 class _Job:
     """One layer, less what is differentiated."""
 
-    run: Run
+    run: RunLayer
     options: LayerOptions
     layer: int
     masks: LayerMasks | None
@@ -95,11 +90,10 @@ class _Job:
     ) -> tuple[Tensor, State]:
         """One direction over one stretch, from the state of the sequences that reach into it."""
         stretches = self.stretches[direction]
-        masks = stretches.masks(None if self.masks is None else self.masks[direction], start, stop)
+        masks = None if self.masks is None else [stretches.masks(self.masks[direction], start, stop)]
         options = of_direction(self.options, self.layer)
-        own_masks = None if masks is None else [masks]
         with torch.autocast(x.device.type, dtype=self.autocast_dtype, enabled=self.autocast):
-            return self.run(options, [weights], x, state, stretches.lengths(start, stop), own_masks, False)
+            return self.run(options, [weights], x, state, stretches.lengths(start, stop), masks, False)
 
     def run_whole(self, weights: Sequence[Weights], x: Tensor, state: State) -> tuple[Tensor, State]:
         """The layer at once, differentiable in every way."""

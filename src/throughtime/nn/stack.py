@@ -13,9 +13,8 @@ from torch.nn.utils.rnn import PackedSequence
 
 from throughtime import kernels
 from throughtime.nn import native, plain, recompute
-from throughtime.nn.cells import Weights
 from throughtime.nn.lengths import Lengths, Unpadded, check_batch_sizes, check_lengths, rows_of_tokens
-from throughtime.nn.masks import LayerMasks
+from throughtime.nn.one_layer import run_natively, run_plainly
 from throughtime.nn.plain import LayerWeights
 from throughtime.nn.prepared import Prepared, prepare
 from throughtime.nn.state import State, reorder, zero_state
@@ -55,7 +54,7 @@ def run_stack(
         OptionError: `backend` is "native", and the core cannot run this.
     """
     call = prepare(options, weights, x.shape[:-1], x.shape[1], x.device, dropout, training)
-    on_core = _native(backend, call, x)
+    on_core = runs_natively(backend, call.options, call.weights, x)
     if _recomputes(again, call, x, states):
         return _run_again(call, on_core, x, states, lengths, again)
     if on_core:
@@ -90,7 +89,7 @@ def run_end_to_end(
     call = prepare(options, weights, (tokens,), lengths.shape[0], x.device, dropout, training)
     if index is not None and (torch.compiler.is_compiling() or x.shape[0] >= _ROWS_WORTH * tokens):
         x, index = rows_of_tokens(x, index), None
-    on_core, recomputes = _native(backend, call, x), _recomputes(again, call, x, states)
+    on_core, recomputes = runs_natively(backend, call.options, call.weights, x), _recomputes(again, call, x, states)
     if on_core and not recomputes:
         return _run_native(call, x, states, lengths, index=index)
     x = x if index is None else rows_of_tokens(x, index)
@@ -123,7 +122,10 @@ def run_packed(
     lengths = (batch_sizes.unsqueeze(1) > torch.arange(batch)).sum(0)
     start_packed = None if states is None else reorder(states, order)
     call = prepare(options, weights, data.shape[:-1], batch, data.device, dropout, training)
-    on_core, recomputes = _native(backend, call, data), _recomputes(again, call, data, states)
+    on_core, recomputes = (
+        runs_natively(backend, call.options, call.weights, data),
+        _recomputes(again, call, data, states),
+    )
     if on_core and not recomputes:
         output, after = _run_native(call, data, start_packed, lengths, by_step=True)
         return PackedSequence(output, batch_sizes, order, back), reorder(after, back)
@@ -199,45 +201,18 @@ def _run_again(
     ragged = None if lengths is None else check_lengths(lengths, seq_len, batch, x.device)
     start = zero_state(call.options, batch, x) if states is None else states
     segment = None if isinstance(again, bool) else again
-    return recompute.run_stack(_run_layer_natively if on_core else _run_layer_plainly, call, x, start, ragged, segment)
+    return recompute.run_stack(run_natively if on_core else run_plainly, call, x, start, ragged, segment)
 
 
-def _run_layer_natively(
-    options: LayerOptions,
-    weights: Sequence[Weights],
-    x: Tensor,
-    state: State,
-    lengths: Tensor | None,
-    masks: LayerMasks | None,
-    differentiable: bool,
-) -> tuple[Tensor, State]:
-    if differentiable:
-        return _run_layer_plainly(options, weights, x, state, lengths, masks, differentiable)
-    return native.run_layer(options, 0, [*chain.from_iterable(weights)], x, state, lengths, masks=masks)
+def runs_natively(backend: Backend, options: LayerOptions, weights: Sequence[LayerWeights], x: Tensor) -> bool:
+    """Whether the core runs layers with these options, as they act, on this input.
 
-
-def _run_layer_plainly(
-    options: LayerOptions,
-    weights: Sequence[Weights],
-    x: Tensor,
-    state: State,
-    lengths: Tensor | None,
-    masks: LayerMasks | None,
-    differentiable: bool,
-) -> tuple[Tensor, State]:
-    ragged = None if lengths is None else check_lengths(lengths, x.shape[0], x.shape[1], x.device)
-    given = None if masks is None else [masks]
-    y, [after] = plain.run_stack(
-        options, [weights], x, [state], ragged, 0.0, training=False, by_steps=differentiable, masks=given
-    )
-    return y, after
-
-
-def _native(backend: Backend, call: Prepared, x: Tensor) -> bool:
+    Raises:
+        OptionError: `backend` is "native", and the core cannot run this.
+    """
     if backend == "torch":
         return False
-    flat = list(chain.from_iterable(chain.from_iterable(call.weights)))
-    reason = native.unfit(call.options, x, flat)
+    reason = native.unfit(options, x, list(chain.from_iterable(chain.from_iterable(weights))))
     if reason is None:
         return True
     if backend == "native":

@@ -106,6 +106,13 @@ def write_state(options: LayerOptions, states: list[State], batched: bool) -> An
     return tuple(parts) if len(parts) > 1 else parts[0]
 
 
+def detached(hx: Any) -> Any:
+    """A state in the user's form, cut off from what computed it."""
+    if isinstance(hx, Tensor):
+        return hx.detach()
+    return type(hx)(detached(part) for part in hx)
+
+
 def join(tensors: Sequence[Tensor]) -> Tensor:
     """The layers' tensors as one along their first axis, without a copy where there is only one."""
     return tensors[0] if len(tensors) == 1 else torch.cat(tuple(tensors))

@@ -100,10 +100,8 @@ class Stretches:
         zeros = values.new_zeros(stop - start, self.batch, values.shape[-1])
         return zeros.index_put((step[real] - start, sequence[real]), values[real])
 
-    def masks(self, masks: Masks[Tensor] | None, start: int, stop: int) -> Masks[Tensor] | None:
-        """The stretch's part of a direction's masks."""
-        if masks is None:
-            return None
+    def masks(self, masks: Masks[Tensor], start: int, stop: int) -> Masks[Tensor]:
+        """The stretch's part of a direction's masks, but for weight_hh's."""
 
         def steps(mask: Tensor | None) -> Tensor | None:
             return None if mask is None else self.take(mask, start, stop)

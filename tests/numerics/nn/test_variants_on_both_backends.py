@@ -1,4 +1,4 @@
-"""Every variant: the native core and torch operations give the same numbers from the same seed, in every form of input."""
+"""Every variant: the native core and torch operations give the same numbers from the same seed, for every input."""
 
 from collections.abc import Callable
 from typing import Any
