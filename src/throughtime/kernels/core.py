@@ -88,7 +88,7 @@ def threads() -> int:
 def lacks(options: LayerOptions) -> str | None:
     """What of these options the core does not have; None if it has all."""
     variant = options.layer_norm or any(options.zoneout) or options.recurrent_dropout
-    return "a GRU with reset_after=False and variants of it" if variant and not options.reset_after else None
+    return "variants of a GRU with reset_after=False" if variant and not options.reset_after else None
 
 
 @lru_cache(maxsize=256)

@@ -68,6 +68,7 @@ def test_values_and_all_gradients(
     against_equations(layer, torch.randn(max(lengths or [7]), 3, 3, dtype=torch.float64), lengths)
 
 
+@pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")
 @pytest.mark.parametrize(("cell", "options"), VARIANTS)
 def test_in_float32(
     cell: str,
