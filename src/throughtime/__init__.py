@@ -12,6 +12,9 @@ _HOMES: Final = {
     "RNN": "throughtime.nn",
     "GRU": "throughtime.nn",
     "LSTM": "throughtime.nn",
+    "MinGRU": "throughtime.nn",
+    "MinLSTM": "throughtime.nn",
+    "IndRNN": "throughtime.nn",
     "TextClassifier": "throughtime.text.classifier",
     "Predictor": "throughtime.runtime",
     "ThroughtimeError": "throughtime.spec.errors",
@@ -21,11 +24,25 @@ if TYPE_CHECKING:
     from throughtime.nn import GRU as GRU
     from throughtime.nn import LSTM as LSTM
     from throughtime.nn import RNN as RNN
+    from throughtime.nn import IndRNN as IndRNN
+    from throughtime.nn import MinGRU as MinGRU
+    from throughtime.nn import MinLSTM as MinLSTM
     from throughtime.runtime import Predictor as Predictor
     from throughtime.spec.errors import ThroughtimeError as ThroughtimeError
     from throughtime.text.classifier import TextClassifier as TextClassifier
 
-__all__ = ["GRU", "LSTM", "RNN", "Predictor", "TextClassifier", "ThroughtimeError", "__version__"]
+__all__ = [
+    "GRU",
+    "LSTM",
+    "RNN",
+    "IndRNN",
+    "MinGRU",
+    "MinLSTM",
+    "Predictor",
+    "TextClassifier",
+    "ThroughtimeError",
+    "__version__",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -11,7 +11,12 @@ from throughtime.spec.errors import ShapeError
 Array: TypeAlias = NDArray[np.float64]
 Indices: TypeAlias = NDArray[np.int64]
 State: TypeAlias = tuple[Array, ...]
-"""What one step hands to the next, each (batch, hidden_size): (h,) for RNN and GRU, (h, c) for LSTM."""
+"""What one step hands to the next: (h,), or (h, c) for LSTM; h (batch, features of h), c (batch, hidden_size)."""
+Parameters: TypeAlias = Mapping[str, Array]
+"""One direction's parameters by their kind in `spec.cells.direction_shapes`, or the gradient of each.
+
+They are views of the stack's: adding to the views of a gradient adds to the gradient.
+"""
 
 
 def float64(name: str, value: ArrayLike, shape: tuple[int, ...], rule: str) -> Array:

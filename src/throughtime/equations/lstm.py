@@ -1,67 +1,103 @@
-"""The long short-term memory (notes A9). Derivation: docs/derivations/lstm.md."""
+"""The long short-term memory (notes A9). Derivation: docs/derivations/lstm.md, and lstm-variants.md for its options."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
 from throughtime.equations.activations import d_sigmoid, d_tanh, sigmoid
-from throughtime.equations.arrays import Array, State
-from throughtime.equations.gate import Gates
+from throughtime.equations.arrays import Array, Parameters, State
+from throughtime.equations.direction import Direction
+from throughtime.equations.peephole import Peephole, peephole
+from throughtime.equations.product import Product
+from throughtime.equations.readout import Readout, read_out
+from throughtime.equations.zoneout import zone_out, zone_out_back
 
 
 @dataclass(frozen=True)
 class LSTMStep:
-    """One step, with all that its backward needs; arrays are (batch, size)."""
+    """One step, with all that its backward needs; arrays are (batch, size).
 
-    gates: Gates
-    x: Array
-    h_before: Array
+    peephole_i, _f, _o: what these gates see of c_{t-1}, c_{t-1}, c_t. keep_c: zoneout's mask.
+    """
+
+    of_x: Product
+    of_h: Product
+    peephole_i: Peephole
+    peephole_f: Peephole
+    peephole_o: Peephole
+    coupled_gates: bool
+    keep_c: Array | float
     c_before: Array
     i: Array
     f: Array
     g: Array
     o: Array
     c: Array
-    tanh_c: Array
-    h: Array
+    readout: Readout
 
     @property
     def state(self) -> State:
-        return (self.h, self.c)
+        return (self.readout.h, self.c)
 
-    def back(self, d_state: State, d_gates: Gates) -> tuple[Array, State]:
-        """∂E/∂h_t, ∂E/∂c_t → ∂E/∂x_t and ∂E/∂(h_{t-1}, c_{t-1}); parameters' gradients are added to `d_gates`."""
+    def back(self, d_state: State, d: Parameters) -> tuple[Array, State]:
+        """∂E/∂h_t, ∂E/∂c_t → ∂E/∂x_t and ∂E/∂(h_{t-1}, c_{t-1}); the parameters' gradients are added to `d`."""
         d_h, d_c_later = d_state
 
-        d_c = d_c_later + d_h * self.o * d_tanh(self.tanh_c)  # lstm.md (7)
-        delta = {
-            "o": d_h * self.tanh_c * d_sigmoid(self.o),  # lstm.md (8)
-            "f": d_c * self.c_before * d_sigmoid(self.f),  # lstm.md (9)
-            "i": d_c * self.g * d_sigmoid(self.i),  # lstm.md (10)
-            "g": d_c * self.i * d_tanh(self.g),  # lstm.md (11)
-        }
+        d_o, d_c_through_h = self.readout.back(d_h, d)
+        d_c = d_c_later + d_c_through_h  # lstm.md (7)
+        d_c_kept, d_c_new = zone_out_back(self.keep_c, d_c)  # zoneout-and-dropout.md (6)
+        delta_o = d_o * d_sigmoid(self.o)  # lstm.md (8)
+        d_c_new = d_c_new + self.peephole_o.back(delta_o, d)  # lstm-variants.md (4)
 
-        d_c_before = d_c * self.f  # lstm.md (12)
-        d_h_before = np.zeros_like(self.h_before)
-        d_x = np.zeros_like(self.x)
-        for name, delta_gate in delta.items():
-            d_h_before += delta_gate @ self.gates[name].weight_hh  # lstm.md (13)
-            d_x += delta_gate @ self.gates[name].weight_ih  # lstm.md (14)
-            d_gates[name].add_of_input(delta_gate, self.x)  # lstm.md (15)
-            d_gates[name].add_of_hidden(delta_gate, self.h_before)  # lstm.md (16)
+        d_f, d_i = d_c_new * self.c_before, d_c_new * self.g
+        if self.coupled_gates:
+            d_f = d_f - d_i  # lstm-variants.md (9)
+        delta = {
+            "f": d_f * d_sigmoid(self.f),  # lstm.md (9)
+            "i": d_i * d_sigmoid(self.i),  # lstm.md (10)
+            "g": d_c_new * self.i * d_tanh(self.g),  # lstm.md (11)
+            "o": delta_o,
+        }
+        d_c_before = d_c_kept + d_c_new * self.f  # lstm.md (12); zoneout-and-dropout.md (7)
+        d_c_before += self.peephole_i.back(delta["i"], d) + self.peephole_f.back(delta["f"], d)  # lstm-variants.md (5)
+
+        d_x = self.of_x.back(delta, d)  # lstm.md (14), (15)
+        d_h_before = self.of_h.back(delta, d)  # lstm.md (13), (16)
         return d_x, (d_h_before, d_c_before)
 
 
-def lstm_step(gates: Gates, x: Array, state: State) -> LSTMStep:
+def lstm_step(direction: Direction, x: Array, state: State) -> LSTMStep:
     """h_t and c_t from x_t (batch, input_size) and (h_{t-1}, c_{t-1})."""
     h_before, c_before = state
-    a = {name: gate.of_input(x) + gate.of_hidden(h_before) for name, gate in gates.items()}
+    of_x, of_h = direction.of_input(x), direction.of_hidden(h_before)
+    a = {gate: of_x[gate] + of_h[gate] for gate in direction.options.gates}
+    peephole_i, peephole_f = peephole(direction, "i", c_before), peephole(direction, "f", c_before)
+    coupled_gates = direction.options.coupled_gates
 
-    i = sigmoid(a["i"])  # lstm.md (1)
-    f = sigmoid(a["f"])  # lstm.md (2)
+    f = sigmoid(a["f"] + peephole_f.value)  # lstm.md (2)
+    if coupled_gates:
+        i = 1.0 - f  # lstm-variants.md (8)
+    else:
+        i = sigmoid(a["i"] + peephole_i.value)  # lstm.md (1)
     g = np.tanh(a["g"])  # lstm.md (3)
-    o = sigmoid(a["o"])  # lstm.md (4)
-    c = f * c_before + i * g  # lstm.md (5)
-    tanh_c = np.tanh(c)
-    h = o * tanh_c  # lstm.md (6)
-    return LSTMStep(gates, x, h_before, c_before, i, f, g, o, c, tanh_c, h)
+    c_new = f * c_before + i * g  # lstm.md (5)
+    peephole_o = peephole(direction, "o", c_new)
+    o = sigmoid(a["o"] + peephole_o.value)  # lstm.md (4)
+    c = zone_out(direction.keep_c, c_before, c_new)  # zoneout-and-dropout.md (2)
+    readout = read_out(direction.parameters, o, c)  # lstm.md (6)
+    return LSTMStep(
+        of_x=of_x,
+        of_h=of_h,
+        peephole_i=peephole_i,
+        peephole_f=peephole_f,
+        peephole_o=peephole_o,
+        coupled_gates=coupled_gates,
+        keep_c=direction.keep_c,
+        c_before=c_before,
+        i=i,
+        f=f,
+        g=g,
+        o=o,
+        c=c,
+        readout=readout,
+    )

@@ -4,22 +4,27 @@ Derivation: docs/derivations/stacking-and-lengths.md.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from throughtime.equations.arrays import Array, Indices, float64, float64_each
-from throughtime.equations.gate import Gate, Gates, split_gates
+from throughtime.equations.arrays import Array, Indices, Parameters, float64, float64_each
+from throughtime.equations.direction import Direction
 from throughtime.equations.lengths import at_last_step, checked_lengths, reversed_within
-from throughtime.equations.sequence import SequenceTrace, run, run_back, step_function
+from throughtime.equations.masks import checked_masks
+from throughtime.equations.sequence import SequenceTrace, run, run_back
 from throughtime.equations.truncation import Window, windows
-from throughtime.spec.cells import LayerOptions, parameter_shapes, suffix
+from throughtime.spec.cells import LayerOptions, direction_shapes, parameter_shapes, suffix
 from throughtime.spec.errors import OptionError, ShapeError
+from throughtime.spec.masks import Masks
 
 Layers: TypeAlias = Sequence[ArrayLike]
-"""A state of the whole stack: one array a layer, each (num_directions, batch, hidden_size of the layer)."""
+"""A state of the whole stack: one array a layer, each (num_directions, batch, features).
+
+The features of h are the layer's proj_size or, without a projection, its hidden_size; those of c its hidden_size.
+"""
 
 
 @dataclass(frozen=True)
@@ -28,7 +33,7 @@ class Trace:
 
     output (seq_len, batch, output_size): of the last layer, forward direction first, exactly 0 past a length.
     h_n, c_n: the states at each sequence's last real step (for the reverse direction: its first), one entry a layer,
-    (num_directions, batch, hidden_size); c_n is empty unless the cell is LSTM.
+    (num_directions, batch, features); c_n is empty unless the cell is LSTM.
     """
 
     output: Array
@@ -44,7 +49,7 @@ class Trace:
 class Gradients:
     """Result of `backward`: each the gradient of the argument of `forward` that it is named after, in its shape.
 
-    d_h_0, d_c_0: one entry a layer, (num_directions, batch, hidden_size); d_c_0 is empty unless the cell is LSTM.
+    d_h_0, d_c_0: one entry a layer, (num_directions, batch, features); d_c_0 is empty unless the cell is LSTM.
     """
 
     d_input: Array
@@ -59,6 +64,7 @@ def forward(
     input: ArrayLike,  # noqa: A002  (the name that torch and the field use)
     lengths: ArrayLike | None = None,
     state: Layers | tuple[Layers, Layers] | None = None,
+    masks: Sequence[Sequence[Masks[ArrayLike]]] | None = None,
 ) -> Trace:
     """Run a stack of recurrent layers, in float64.
 
@@ -67,10 +73,14 @@ def forward(
         parameters: by the names and shapes of `spec.cells.parameter_shapes(options)`.
         input: (seq_len, batch, input_size); what stands past a sequence's length is never read.
         lengths: (batch,) integers from 1 to seq_len, in any order; None: all seq_len.
-        state: h_0 for RNN and GRU, (h_0, c_0) for LSTM, each one array a layer, (num_directions, batch, hidden_size of
-            the layer); None: zeros.
+        state: (h_0, c_0) for LSTM, h_0 for all others, each one array a layer, (num_directions, batch, features);
+            None: zeros.
+        masks: the random numbers of a training call, one `Masks` a direction of each layer; zoneout's are
+            (seq_len, batch, features), and what stands in them past a length is never used. None, or one that is None:
+            not training, that is no dropout, and zoneout mixes old and new by its shares.
     Raises:
         ShapeError: an argument has the wrong shape; the message says which, and both shapes.
+        OptionError: a mask of an option that is off.
     """
     values = float64_each(parameters, parameter_shapes(options))
     x = np.asarray(input, dtype=np.float64)
@@ -80,16 +90,17 @@ def forward(
     seq_len, batch, _ = x.shape
     checked = checked_lengths(lengths, seq_len, batch)
     initial = _state_parts(options, state, ("h_0", "c_0"), batch)
+    all_masks = checked_masks(options, masks, seq_len, batch)
 
-    step_of = step_function(options)
     layers: list[list[SequenceTrace]] = []
     for layer in range(options.num_layers):
         directions: list[SequenceTrace] = []
         for direction in range(options.num_directions):
-            gates = _gates(options, values, layer, direction)
+            own_parameters = _of_direction(options, values, layer, direction)
+            own_masks = _own_masks(all_masks[layer][direction], checked, direction)
             start = tuple(part[layer][direction] for part in initial)
             own_x = _own_time(x, checked, direction)
-            directions.append(run(step_of, gates, own_x, start, checked))
+            directions.append(run(Direction(options, own_parameters, own_masks), own_x, start, checked))
         layers.append(directions)
         outputs = [_own_time(trace.output, checked, direction) for direction, trace in enumerate(directions)]
         x = np.concatenate(outputs, axis=2)  # stacking-and-lengths.md (4)
@@ -113,7 +124,7 @@ def backward(
     Args:
         trace: of `forward`.
         d_output: ∂E/∂output, (seq_len, batch, output_size); what stands past a length is never read. None: zeros.
-        d_h_n: ∂E/∂h_n, one array a layer, (num_directions, batch, hidden_size). None: zeros.
+        d_h_n: ∂E/∂h_n, one array a layer, (num_directions, batch, features). None: zeros.
         d_c_n: the same for c_n; LSTM only.
         truncation: None for the exact gradient; (k1, k2) for the truncated one of docs/derivations/truncation.md.
     Raises:
@@ -126,30 +137,30 @@ def backward(
             f"truncation must be None for a bidirectional stack, but is {truncation}: its reverse direction starts at "
             "the sequence's end, so there is no stretch of steps that can be trained before the rest is known"
         )
-    if d_c_n is not None and options.cell != "LSTM":
+    if d_c_n is not None and not options.has_cell_state:
         raise OptionError(f"d_c_n must be None for {options.cell}, which has no c: only LSTM has")
     seq_len, batch, output_size = trace.output.shape
     if d_output is None:
         d_output = np.zeros(trace.output.shape)
     errors = float64("d_output", d_output, (seq_len, batch, output_size), "(seq_len, batch, output_size)")
-    upstream = d_h_n if options.cell != "LSTM" else (_or_zeros(d_h_n, trace.h_n), _or_zeros(d_c_n, trace.c_n))
+    upstream = (_or_zeros(d_h_n, trace.h_n), _or_zeros(d_c_n, trace.c_n)) if options.has_cell_state else d_h_n
     d_last = _state_parts(options, upstream, ("d_h_n", "d_c_n"), batch)
 
     d_parameters = {name: np.zeros_like(value) for name, value in trace.parameters.items()}
-    d_initial = [[np.zeros((options.num_directions, batch, size)) for size in options.hidden_size] for _ in d_last]
+    d_initial = [[np.zeros_like(layer) for layer in part] for part in d_last]
     d_input = np.zeros((seq_len, batch, options.input_size))
     for window in windows(seq_len, truncation):
         d_layer = _only(errors, window)  # truncation.md (3)
         for layer in reversed(range(options.num_layers)):
-            size = options.hidden_size[layer]
+            size = options.output_features(layer)
             d_below = np.zeros((seq_len, batch, options.layer_input_size(layer)))
             for direction in range(options.num_directions):
                 d_own_output = d_layer[:, :, direction * size : (direction + 1) * size]
                 # stacking-and-lengths.md (6): h_n and c_n are the states of the last real step, so E reaches them there
                 own = [_only(at_last_step(part[layer][direction], lengths, seq_len), window) for part in d_last]
                 own[0] += _own_time(d_own_output, lengths, direction)
-                d_gates = _gates(options, d_parameters, layer, direction)
-                d_own_x, d_state = run_back(trace.layers[layer][direction], tuple(own), window, d_gates)
+                d = _of_direction(options, d_parameters, layer, direction)
+                d_own_x, d_state = run_back(trace.layers[layer][direction], tuple(own), window, d)
                 d_below += _own_time(d_own_x, lengths, direction)  # stacking-and-lengths.md (5)
                 if window.start == 0:  # otherwise the state before the window is a constant, truncation.md (4)
                     for part, d_part in zip(d_initial, d_state, strict=True):
@@ -159,20 +170,22 @@ def backward(
     return Gradients(d_input, d_parameters, d_initial[0], d_initial[1] if len(d_initial) > 1 else [])
 
 
-def _gates(options: LayerOptions, values: Mapping[str, Array], layer: int, direction: int) -> Gates:
-    """Views of one direction's gates in `values`; without biases, zeros stand in for them and are thrown away."""
-    end = suffix(layer, direction)
-    weight_ih, weight_hh = values[f"weight_ih{end}"], values[f"weight_hh{end}"]
-    if options.bias:
-        bias_ih, bias_hh = values[f"bias_ih{end}"], values[f"bias_hh{end}"]
-    else:
-        bias_ih, bias_hh = np.zeros(len(weight_ih)), np.zeros(len(weight_hh))
-    return split_gates(options.gates, Gate(weight_ih, weight_hh, bias_ih, bias_hh), options.hidden_size[layer])
+def _of_direction(options: LayerOptions, values: Parameters, layer: int, direction: int) -> Parameters:
+    """Those of one direction, by kind: the arrays themselves, not copies."""
+    return {kind: values[kind + suffix(layer, direction)] for kind in direction_shapes(options, layer)}
 
 
 def _own_time(array: Array, lengths: Indices, direction: int) -> Array:
     """From the sequence's order to a direction's own, or back; stacking-and-lengths.md (3)."""
     return reversed_within(array, lengths) if direction else array
+
+
+def _own_masks(masks: Masks[Array], lengths: Indices, direction: int) -> Masks[Array]:
+    """Zoneout's masks are those of the input's own steps: zoneout-and-dropout.md (13)."""
+    h, c = (
+        None if mask is None else _own_time(mask, lengths, direction) for mask in (masks.zoneout_h, masks.zoneout_c)
+    )
+    return replace(masks, zoneout_h=h, zoneout_c=c)
 
 
 def _only(errors: Array, window: Window) -> Array:
@@ -190,17 +203,23 @@ def _state_parts(
     options: LayerOptions, state: Layers | tuple[Layers, Layers] | None, names: tuple[str, str], batch: int
 ) -> list[list[Array]]:
     """[h], or [h, c] for LSTM: each one checked array a layer."""
-    shapes = [(options.num_directions, batch, size) for size in options.hidden_size]
-    needed = names if options.cell == "LSTM" else names[:1]
+    needed = names if options.has_cell_state else names[:1]
+    shapes = [
+        [(options.num_directions, batch, size) for size in sizes]
+        for sizes in ([options.output_features(layer) for layer in range(options.num_layers)], options.hidden_size)
+    ]
     if state is None:
-        return [[np.zeros(shape) for shape in shapes] for _ in needed]
-    parts = cast("Sequence[Layers]", state if options.cell == "LSTM" else [state])
+        return [[np.zeros(shape) for shape in part] for part in shapes[: len(needed)]]
+    parts = cast("Sequence[Layers]", state if options.has_cell_state else [state])
     if len(parts) != len(needed):
         raise ShapeError(f"state of LSTM must be the pair ({', '.join(needed)}), but has {len(parts)} entries")
+    rules = ("proj_size" if options.proj_size else "hidden_size", "hidden_size")
     checked: list[list[Array]] = []
-    for name, part in zip(needed, parts, strict=True):
+    for name, part, part_shapes, features in zip(needed, parts, shapes, rules, strict=False):
         if len(part) != options.num_layers:
             raise ShapeError(f"{name} must hold one array a layer = {options.num_layers}, but holds {len(part)}")
-        rule = "(num_directions, batch, hidden_size)"
-        checked.append([float64(f"{name}[{layer}]", part[layer], shape, rule) for layer, shape in enumerate(shapes)])
+        rule = f"(num_directions, batch, {features})"
+        checked.append(
+            [float64(f"{name}[{layer}]", part[layer], shape, rule) for layer, shape in enumerate(part_shapes)]
+        )
     return checked

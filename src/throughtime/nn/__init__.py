@@ -1,5 +1,9 @@
-"""Recurrent layers for PyTorch: `RNN`, `GRU` and `LSTM`, drop-in for `torch.nn`'s, with lengths and more options."""
+"""Recurrent layers for PyTorch: `RNN`, `GRU` and `LSTM`, drop-in for `torch.nn`'s, with lengths and more options; and
+`MinGRU`, `MinLSTM` and `IndRNN`, which torch has none of. `truncated` runs one window by window over long sequences.
+"""
 
 from throughtime.nn.layers import GRU, LSTM, RNN
+from throughtime.nn.minimal import IndRNN, MinGRU, MinLSTM
+from throughtime.nn.truncation import Window, truncated
 
-__all__ = ["GRU", "LSTM", "RNN"]
+__all__ = ["GRU", "LSTM", "RNN", "IndRNN", "MinGRU", "MinLSTM", "Window", "truncated"]

@@ -1,6 +1,5 @@
-"""What RNN, GRU and LSTM share: parameters under torch's names, checks of the input, `forward`."""
+"""What all recurrent layers share: parameters under torch's names, checks of the input, `forward`."""
 
-import math
 import warnings
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -11,25 +10,30 @@ from torch.nn import Parameter
 from torch.nn.utils.rnn import PackedSequence
 
 from throughtime.nn import cudnn
+from throughtime.nn.arguments import read_recompute
+from throughtime.nn.cells import kinds
+from throughtime.nn.initial import Init, check_init, fill
 from throughtime.nn.lengths import Lengths, check_end_to_end, check_index
 from throughtime.nn.packing import forget
 from throughtime.nn.plain import LayerWeights
-from throughtime.nn.stack import BACKENDS, Backend, run_end_to_end, run_packed, run_stack
+from throughtime.nn.representation import describe
+from throughtime.nn.stack import BACKENDS, Again, Backend, run_end_to_end, run_packed, run_stack
 from throughtime.nn.state import State, equal_sizes, read_state, write_state
 from throughtime.nn.stream import Stream
-from throughtime.spec.cells import LayerOptions, parameter_shapes, suffix
+from throughtime.spec.cells import NEUTRAL, LayerOptions, parameter_shapes, suffix
 from throughtime.spec.errors import OptionError, ShapeError
 
 _Self = TypeVar("_Self", bound="Recurrent")
 
 
 class Recurrent(torch.nn.Module):
-    """Base of the recurrent layers; use `RNN`, `GRU` or `LSTM`.
+    """Base of the recurrent layers; use `RNN`, `GRU`, `LSTM`, `MinGRU`, `MinLSTM` or `IndRNN`.
 
     Attributes:
-        options: sizes and mathematics, as `throughtime.spec` knows them.
-        mode: torch's name of the kind: "RNN_TANH", "RNN_RELU", …, "GRU", "LSTM".
-        input_size, num_layers, bias, batch_first, dropout, bidirectional, backend: as given.
+        options: sizes and mathematics, as `throughtime.spec` knows them; all variants stand there.
+        mode: torch's name of the kind: "RNN_TANH", "RNN_RELU", …, "GRU", "LSTM"; of other cells, the cell's.
+        input_size, num_layers, bias, batch_first, dropout, bidirectional, init, recompute, backend: as given; the last
+            two may be changed at any time.
         hidden_size: one int, or a tuple with one size a layer where the sizes differ.
     """
 
@@ -40,6 +44,8 @@ class Recurrent(torch.nn.Module):
         dropout: float,
         device: torch.device | str | int | None,
         dtype: torch.dtype | None,
+        init: Init,
+        recompute: Again,
         backend: Backend,
     ) -> None:
         super().__init__()
@@ -59,13 +65,17 @@ class Recurrent(torch.nn.Module):
         self.num_layers = options.num_layers
         self.bias = options.bias
         self.batch_first = batch_first
+        self.init = check_init(options, init)
+        self.recompute = read_recompute(recompute)
         self.backend: Backend = backend
         self.dropout = float(dropout)
         self.bidirectional = options.bidirectional
-        self.mode = f"RNN_{options.nonlinearity.upper()}" if options.cell == "RNN" else options.cell
-        kinds = ("weight_ih", "weight_hh", "bias_ih", "bias_hh") if options.bias else ("weight_ih", "weight_hh")
+        self.mode: str = f"RNN_{options.nonlinearity.upper()}" if options.cell == "RNN" else options.cell
         self._names = [
-            [tuple(kind + suffix(layer, direction) for kind in kinds) for direction in range(options.num_directions)]
+            [
+                tuple(kind + suffix(layer, direction) for kind in kinds(options))
+                for direction in range(options.num_directions)
+            ]
             for layer in range(options.num_layers)
         ]
         for name, shape in parameter_shapes(options).items():
@@ -74,18 +84,40 @@ class Recurrent(torch.nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draws every parameter from U(-1/√hidden_size, 1/√hidden_size): from torch's seed, torch's values."""
-        for name in parameter_shapes(self.options):
-            layer = int(name.split("_l")[1].split("_")[0])
-            bound = 1.0 / math.sqrt(self.options.hidden_size[layer])
-            torch.nn.init.uniform_(getattr(self, name), -bound, bound)
+        """Draws every parameter anew, as `init` says: by default from torch's seed, torch's values."""
+        for layer in range(self.options.num_layers):
+            for direction in range(self.options.num_directions):
+                fill(self.options, layer, self._by_kind(layer, direction), self.init)
+
+    def _by_kind(self, layer: int, direction: int) -> dict[str, Tensor]:
+        """Parameters of one direction of one layer: weight_ih, weight_hh, …"""
+        return {kind: getattr(self, kind + suffix(layer, direction)) for kind in kinds(self.options)}
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *others: Any) -> None:
+        """Takes a checkpoint of the plain layer too: what a variant adds then has its neutral value.
+
+        That is for a checkpoint that has nothing of the variant; one that has some of it is damaged, and refused.
+        """
+        added = {
+            name: NEUTRAL[kind]
+            for layer in self._names
+            for names in layer
+            for kind, name in zip(kinds(self.options), names, strict=True)
+            if kind in NEUTRAL and name in self._parameters
+        }
+        plain = prefix + self._names[0][0][0] in state_dict
+        if plain and not any(prefix + name in state_dict for name in added):
+            for name, value in added.items():
+                state_dict[prefix + name] = torch.full_like(getattr(self, name), value)
+        super()._load_from_state_dict(state_dict, prefix, *others)
 
     @property
     def all_weights(self) -> list[list[Tensor]]:
         """The parameters, one list for each direction of each layer, in torch's order."""
-        return [list(direction) for layer in self._weights() for direction in layer]
+        return [list(direction) for layer in self.weights_by_layer() for direction in layer]
 
-    def _weights(self) -> list[LayerWeights]:
+    def weights_by_layer(self) -> list[LayerWeights]:
+        """The parameters by layer and direction, each in the order of `throughtime.nn.cells.kinds`."""
         # Read by name every time, so that replaced, parametrised, pruned or functionally swapped weights count.
         own = self._parameters
         return [
@@ -106,7 +138,7 @@ class Recurrent(torch.nn.Module):
         Raises:
             OptionError: the layer is bidirectional, or backend "native" cannot run it.
         """
-        return Stream(self.options, self._weights(), batch, self.backend)
+        return Stream(self.options, self.weights_by_layer(), batch, self.backend)
 
     def flatten_parameters(self) -> None:
         """Lays the weights out for cuDNN; does nothing where it does not run. Never needs calling."""
@@ -118,26 +150,7 @@ class Recurrent(torch.nn.Module):
         return self
 
     def extra_repr(self) -> str:
-        parts = [
-            f"{self.input_size}, {list(self.hidden_size) if isinstance(self.hidden_size, tuple) else self.hidden_size}"
-        ]
-        if self.num_layers != 1 and equal_sizes(self.options):
-            parts.append(f"num_layers={self.num_layers}")
-        if self.options.nonlinearity != "tanh":
-            parts.append(f"nonlinearity={self.options.nonlinearity!r}")
-        if not self.bias:
-            parts.append("bias=False")
-        if self.batch_first:
-            parts.append("batch_first=True")
-        if self.dropout:
-            parts.append(f"dropout={self.dropout}")
-        if self.bidirectional:
-            parts.append("bidirectional=True")
-        if not self.options.reset_after:
-            parts.append("reset_after=False")
-        if self.backend != "auto":
-            parts.append(f"backend={self.backend!r}")
-        return ", ".join(parts)
+        return describe(self.options, self.batch_first, self.dropout, self.init, self.recompute, self.backend)
 
     def forward(
         self,
@@ -150,15 +163,16 @@ class Recurrent(torch.nn.Module):
         Args:
             input: (seq_len, batch, input_size), or (batch, seq_len, input_size) with `batch_first`, or unbatched
                 (seq_len, input_size), or a `PackedSequence`.
-            hx: the state before the first step; zeros if None. RNN and GRU: h_0; LSTM: (h_0, c_0). Each a tensor
+            hx: the state before the first step; zeros if None. LSTM: (h_0, c_0); all others: h_0. Each a tensor
                 (num_layers * num_directions, batch, hidden_size), without the batch axis for unbatched input; where
-                the layers' sizes differ, a list of one tensor (num_directions, batch, hidden_size[l]) a layer.
+                the layers' sizes differ, a list of one tensor (num_directions, batch, hidden_size[l]) a layer. With a
+                projection, h_0 has proj_size features.
             lengths: (batch,) integers in 1..seq_len (tensor, list or array): sequence b ends after lengths[b] steps.
                 What stands behind its end is never looked at; the reverse direction starts at its last step.
 
         Returns:
-            output: as the input, with num_directions * hidden_size features: the last layer's h at every step,
-                exactly 0 past a sequence's end. A `PackedSequence` for a `PackedSequence`.
+            output: as the input, with num_directions * hidden_size (or proj_size) features: the last layer's h at every
+                step, exactly 0 past a sequence's end. A `PackedSequence` for a `PackedSequence`.
             state: h_n, or (h_n, c_n), after the last real step, in the form of `hx`.
 
         Raises:
@@ -167,6 +181,36 @@ class Recurrent(torch.nn.Module):
         """
         if isinstance(input, PackedSequence):
             return self._forward_packed(input, hx, lengths)
+        steps, states, lengths, batched = self.read_input(input, hx, lengths)
+        output, after = run_stack(
+            self.backend,
+            self.options,
+            self.weights_by_layer(),
+            steps,
+            states,
+            lengths,
+            self.dropout,
+            self.training,
+            self.recompute,
+        )
+        if not batched:
+            output = output.squeeze(1)
+        elif self.batch_first:
+            output = output.transpose(0, 1)
+        return output, write_state(self.options, after, batched)
+
+    def read_input(
+        self,
+        input: Tensor,  # noqa: A002 - torch's name
+        hx: Any,
+        lengths: Lengths | None,
+    ) -> tuple[Tensor, list[State] | None, Lengths | None, bool]:
+        """Arguments of `forward` checked and brought to one form.
+
+        Returns:
+            The input (seq_len, batch, input_size), one state a layer or None, the lengths of a batch or None, and
+            whether the input was batched.
+        """
         if input.dim() not in (2, 3):
             raise ShapeError(f"input must have 2 axes (unbatched) or 3, but has {input.dim()}: {tuple(input.shape)}")
         batched = input.dim() == 3
@@ -180,14 +224,7 @@ class Recurrent(torch.nn.Module):
             # A single sequence may have its length given as a plain number.
             given = torch.as_tensor(lengths)
             lengths = given.reshape(1) if given.dim() == 0 else given
-        output, after = run_stack(
-            self.backend, self.options, self._weights(), steps, states, lengths, self.dropout, self.training
-        )
-        if not batched:
-            output = output.squeeze(1)
-        elif self.batch_first:
-            output = output.transpose(0, 1)
-        return output, write_state(self.options, after, batched)
+        return steps, states, lengths, batched
 
     def end_to_end(
         self,
@@ -206,7 +243,7 @@ class Recurrent(torch.nn.Module):
                 finite. Where tokens share rows (words of a text), the core computes each row's products once.
 
         Returns:
-            output: (tokens, num_directions * hidden_size), in the order of the input.
+            output: (tokens, num_directions * hidden_size or proj_size), in the order of the input.
             state: h_n, or (h_n, c_n), after each sequence's last step, in the form of `hx`.
 
         Raises:
@@ -226,7 +263,16 @@ class Recurrent(torch.nn.Module):
         checked = torch.as_tensor(lengths) if compiling else check_end_to_end(lengths, tokens)
         states = self._start(input, hx, checked.shape[0], True)
         output, after = run_end_to_end(
-            self.backend, self.options, self._weights(), input, states, checked, index, self.dropout, self.training
+            self.backend,
+            self.options,
+            self.weights_by_layer(),
+            input,
+            states,
+            checked,
+            index,
+            self.dropout,
+            self.training,
+            self.recompute,
         )
         return output, write_state(self.options, after, True)
 
@@ -239,7 +285,14 @@ class Recurrent(torch.nn.Module):
         self._check_input(packed.data)
         states = self._start(packed.data, hx, int(packed.batch_sizes[0]), True)
         result, after = run_packed(
-            self.backend, self.options, self._weights(), packed, states, self.dropout, self.training
+            self.backend,
+            self.options,
+            self.weights_by_layer(),
+            packed,
+            states,
+            self.dropout,
+            self.training,
+            self.recompute,
         )
         return result, write_state(self.options, after, True)
 
@@ -248,7 +301,7 @@ class Recurrent(torch.nn.Module):
             raise ShapeError(f"input must have input_size features, but {x.shape[-1]} != {self.input_size}")
         if x.shape[0] == 0:
             raise ShapeError(f"input must have at least 1 step, but its shape is {tuple(x.shape)} (seq_len first)")
-        weight = self._weights()[0][0][0]
+        weight = self.weights_by_layer()[0][0][0]
         if x.dtype != weight.dtype and not torch.is_autocast_enabled(x.device.type):
             raise OptionError(f"input must have the dtype of the layer, but {x.dtype} != {weight.dtype}")
 

@@ -6,6 +6,7 @@ from itertools import chain
 import torch
 from torch import Tensor
 
+from throughtime.nn.acting import acting
 from throughtime.nn.fused import has_kernel
 from throughtime.nn.state import equal_sizes
 from throughtime.spec.cells import LayerOptions
@@ -18,7 +19,7 @@ def flatten(options: LayerOptions, weights: Sequence[Sequence[Tensor]], batch_fi
         weights: one sequence for each direction of each layer, in torch's order; their values stay.
     """
     flat = list(chain.from_iterable(weights))
-    if not flat[0].is_cuda or not has_kernel(options) or not equal_sizes(options):
+    if not flat[0].is_cuda or not has_kernel(acting(options, training=False)) or not equal_sizes(options):
         return
     if len({weight.dtype for weight in flat}) > 1 or not torch.backends.cudnn.is_acceptable(flat[0]):  # type: ignore[no-untyped-call]
         return
@@ -30,11 +31,11 @@ def flatten(options: LayerOptions, weights: Sequence[Sequence[Tensor]], batch_fi
     with torch.cuda.device(flat[0].device), torch.no_grad():
         torch._cudnn_rnn_flatten_weight(
             flat,
-            4 if options.bias else 2,
+            len(weights[0]),
             options.input_size,
             cudnn_rnn.get_cudnn_mode(mode),  # type: ignore[no-untyped-call]
             options.hidden_size[0],
-            0,
+            options.proj_size,
             options.num_layers,
             batch_first,
             options.bidirectional,

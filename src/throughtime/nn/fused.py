@@ -24,10 +24,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from throughtime.nn.cells import Weights
 from throughtime.nn.lengths import Ragged
-from throughtime.nn.loop import Weights
 from throughtime.nn.state import State
-from throughtime.spec.cells import LayerOptions, gate_rows
+from throughtime.spec.cells import CLASSIC, LayerOptions, gate_rows
 
 # Saturates any sigmoid, dwarfs what the other terms can be, and times a gradient stays far from overflow in float32.
 _HOLD = 1e18
@@ -38,8 +38,14 @@ _PACKED_BELOW = 1 / 2
 
 
 def has_kernel(options: LayerOptions) -> bool:
-    """Whether torch has a fused kernel for this cell with these options."""
-    return options.nonlinearity in ("tanh", "relu") and options.reset_after
+    """Whether torch has a fused kernel for this cell with these options, as they act."""
+    return (
+        options.cell in CLASSIC
+        and options.nonlinearity in ("tanh", "relu")
+        and options.reset_after
+        and not (options.layer_norm or any(options.zoneout) or options.recurrent_dropout)
+        and not (options.peephole or options.coupled_gates)
+    )
 
 
 def prefers_packing(ragged: Ragged) -> bool:
@@ -68,11 +74,11 @@ def run_layers(
     Args:
         weights: of all directions of all layers, in torch's order.
         x: (seq_len, batch, features); or, with `batch_sizes` (seq_len,), the data of a packed sequence.
-        state: each (num_layers * num_directions, batch, hidden_size), in the order of the packed sequence.
+        state: each (num_layers * num_directions, batch, features), in the order of the packed sequence.
         dropout: share of outputs that become zero between these layers while training.
 
     Returns:
-        The output, as `x` with num_directions * hidden_size features, and the state at the end.
+        The output, as `x` with num_directions times the features of h, and the state at the end.
     """
     hx = state if options.cell == "LSTM" else state[0]
     settings = (list(weights), options.bias, num_layers, dropout, training, options.bidirectional)
@@ -90,10 +96,10 @@ def run_held_direction(
 
     Args:
         x: (seq_len, batch, features), finite in the padding.
-        state: each (1, batch, hidden_size).
+        state: each (1, batch, features).
 
     Returns:
-        The output (seq_len, batch, hidden_size), finite but meaningless in the padding, and the state at each
+        The output (seq_len, batch, features of h), finite but meaningless in the padding, and the state at each
         sequence's last real step in the direction's own order.
     """
     assert ragged is not None

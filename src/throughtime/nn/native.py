@@ -13,12 +13,34 @@ from throughtime.kernels import BatchPlan
 from throughtime.nn import calls, operators, plain
 from throughtime.nn.calls import LayerCall
 from throughtime.nn.lengths import Unpadded, check_lengths, rows_of_tokens
+from throughtime.nn.masks import LayerMasks
 from throughtime.nn.state import State, zero_state
-from throughtime.spec.cells import LayerOptions
+from throughtime.spec.cells import CLASSIC, LayerOptions
 
 
-def unfit(x: Tensor, weights: Sequence[Tensor]) -> str | None:
-    """Why the native core cannot run this input; None if it can."""
+def unfit(options: LayerOptions, x: Tensor, weights: Sequence[Tensor]) -> str | None:
+    """Why the native core cannot run layers with these options, as they act, on this input; None if it can."""
+    return _lacks(options) or unfit_tensors(x, weights)
+
+
+@lru_cache(maxsize=256)
+def _lacks(options: LayerOptions) -> str | None:
+    if options.cell not in CLASSIC:
+        return f"it has no {options.cell}"
+    there = {
+        "layer_norm": options.layer_norm,
+        "zoneout": any(options.zoneout),
+        "recurrent_dropout": options.recurrent_dropout,
+        "peephole": options.peephole,
+        "coupled_gates": options.coupled_gates,
+        "proj_size": options.proj_size,
+    }
+    lacking = [name for name, value in there.items() if value]
+    return f"it has no {' and no '.join(lacking)}" if lacking else None
+
+
+def unfit_tensors(x: Tensor, weights: Sequence[Tensor]) -> str | None:
+    """Why the native core cannot run on these tensors, whatever it is to compute; None if it can."""
     if not kernels.available():
         return kernels.why_not()
     dtype = x.dtype
@@ -55,6 +77,8 @@ def run_layer(
     lengths: Tensor | None,
     by_step: bool = False,
     index: Tensor | None = None,
+    *,
+    masks: LayerMasks | None = None,
 ) -> tuple[Tensor, State]:
     """One layer of a stack, from 0.
 
@@ -65,7 +89,9 @@ def run_layer(
         state: (h_0,) or (h_0, c_0), each (num_directions, batch, hidden_size); None for zeros.
         lengths: (batch,) integers in 1..seq_len, on the CPU; None where all sequences are whole.
         index: without padding, (tokens,) rows of x (rows, features): the input of each token.
+        masks: of each direction, in the layout of x; None for all that `unfit` accepts so far.
     """
+    assert masks is None
     h_0 = None if state is None else state[0]
     c_0 = None if state is None or len(state) == 1 else state[1]
     save = torch.is_grad_enabled() and any(

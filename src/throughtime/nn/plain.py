@@ -9,8 +9,9 @@ from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from throughtime.nn import fused, loop
+from throughtime.nn.cells import Weights
 from throughtime.nn.lengths import Ragged
-from throughtime.nn.loop import Weights
+from throughtime.nn.masks import LayerMasks
 from throughtime.nn.state import State, equal_sizes, join, reorder
 from throughtime.spec.cells import LayerOptions
 
@@ -28,13 +29,16 @@ def run_stack(
     training: bool,
     *,
     by_steps: bool,
+    masks: Sequence[LayerMasks] | None = None,
 ) -> tuple[Tensor, list[State]]:
     """All layers over (seq_len, batch, input_size), from one state a layer to one state a layer.
 
     What stands in the padding of the input is never looked at; the output is exactly 0 there.
 
     Args:
+        options: as they act (`acting`), so that a kernel is right if it is right for them.
         by_steps: the time loop, whatever torch has fused: its operations have all derivatives.
+        masks: of each layer, for zoneout and recurrent dropout; those of zoneout (seq_len, batch, features).
     """
     if not by_steps and runs_packed(options, ragged):
         assert ragged is not None
@@ -50,7 +54,8 @@ def run_stack(
     for layer, (layer_weights, state) in enumerate(zip(weights, states, strict=True)):
         if layer and dropout:
             output = functional.dropout(output, dropout, training)
-        output, end = _run_directions(options, layer_weights, output, state, ragged, by_steps)
+        layer_masks = None if masks is None else masks[layer]
+        output, end = _run_directions(options, layer_weights, output, state, ragged, by_steps, layer_masks)
         ends.append(end)
     return output if ragged is None else ragged.clear(output), ends
 
@@ -106,17 +111,24 @@ def _groups(options: LayerOptions) -> Iterator[slice]:
 
 
 def _run_directions(
-    options: LayerOptions, weights: LayerWeights, x: Tensor, state: State, ragged: Ragged | None, by_steps: bool
+    options: LayerOptions,
+    weights: LayerWeights,
+    x: Tensor,
+    state: State,
+    ragged: Ragged | None,
+    by_steps: bool,
+    masks: LayerMasks | None,
 ) -> tuple[Tensor, State]:
     ends: list[State] = []
     outputs: list[Tensor] = []
     for direction, direction_weights in enumerate(weights):
         start = tuple(part[direction : direction + 1] for part in state)
+        reverse = direction == 1
         if by_steps or ragged is None or not fused.has_kernel(options):
-            run = loop.run_direction
+            own_masks = None if masks is None else masks[direction]
+            output, end = loop.run_direction(options, direction_weights, x, start, ragged, reverse, own_masks)
         else:
-            run = fused.run_held_direction
-        output, end = run(options, direction_weights, x, start, ragged, direction == 1)
+            output, end = fused.run_held_direction(options, direction_weights, x, start, ragged, reverse)
         outputs.append(output)
         ends.append(end)
     joined = outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=2)

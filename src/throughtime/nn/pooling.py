@@ -34,7 +34,7 @@ def pool(values: Tensor, lengths: Lengths, *, maximum: bool = False, mean: bool 
     if not maximum and not mean:
         raise OptionError("maximum or mean must be asked for")
     checked = check_end_to_end(lengths, values.shape[0])
-    if native.unfit(values, [values]) is not None:
+    if native.unfit_tensors(values, [values]) is not None:
         return _on_torch(values, checked, maximum, mean)
     highest, average, _ = _Pool.apply(values, checked, maximum, mean)  # type: ignore[no-untyped-call]
     return [part for part, wanted in ((highest, maximum), (average, mean)) if wanted]

@@ -10,9 +10,19 @@ from throughtime.spec.cells import LayerOptions
 from throughtime.spec.errors import ShapeError
 
 State: TypeAlias = tuple[Tensor, ...]
-"""What one layer carries from step to step: (h,), or (h, c) for LSTM; each (num_directions, batch, hidden_size)."""
+"""What one layer carries from step to step: (h,), or (h, c) for LSTM; each (num_directions, batch, features).
 
-_PARTS = {"RNN": ("h_0",), "GRU": ("h_0",), "LSTM": ("h_0", "c_0")}
+Features are hidden_size, but those of h are proj_size where there is a projection.
+"""
+
+
+def _parts(options: LayerOptions) -> tuple[str, ...]:
+    return ("h_0", "c_0") if options.has_cell_state else ("h_0",)
+
+
+def _features(options: LayerOptions, layer: int) -> tuple[int, int]:
+    """Of h and of c."""
+    return options.output_features(layer), options.hidden_size[layer]
 
 
 def equal_sizes(options: LayerOptions) -> bool:
@@ -22,9 +32,10 @@ def equal_sizes(options: LayerOptions) -> bool:
 
 def zero_state(options: LayerOptions, batch: int, like: Tensor) -> list[State]:
     """The state before the first step where the user gives none."""
+    parts = len(_parts(options))
     return [
-        tuple(like.new_zeros(options.num_directions, batch, size) for _ in _PARTS[options.cell])
-        for size in options.hidden_size
+        tuple(like.new_zeros(options.num_directions, batch, size) for size in _features(options, layer)[:parts])
+        for layer in range(options.num_layers)
     ]
 
 
@@ -33,21 +44,21 @@ def read_state(options: LayerOptions, hx: Any, batch: int, batched: bool, dtype:
 
     Args:
         hx: h_0, or (h_0, c_0) for LSTM. Equal sizes: each a tensor (num_layers * num_directions, batch, hidden_size);
-            sizes that differ: each a list of one tensor (num_directions, batch, hidden_size[l]) a layer. Without the
-            batch axis where `batched` is False.
+            sizes that differ: each a list of one tensor (num_directions, batch, hidden_size[l]) a layer. With a
+            projection, proj_size in place of hidden_size in h_0. Without the batch axis where `batched` is False.
         dtype: what they must have; None for any (under autocast).
 
     Raises:
         ShapeError: a part is missing or has another shape or dtype.
     """
-    names = _PARTS[options.cell]
+    names = _parts(options)
     if len(names) == 1:
         parts: Sequence[Any] = (hx,)
     elif isinstance(hx, (tuple, list)) and len(hx) == len(names):
         parts = hx
     else:
         raise ShapeError(f"hx of {options.cell} must be the pair ({', '.join(names)}), but is {_describe(hx)}")
-    layers = [_read_part(options, name, part, batch, batched) for name, part in zip(names, parts, strict=True)]
+    layers = [_read_part(options, place, part, batch, batched) for place, part in enumerate(parts)]
     for name, part in zip(names, layers, strict=True):
         for tensor in part:
             if dtype is not None and tensor.dtype != dtype:
@@ -55,12 +66,16 @@ def read_state(options: LayerOptions, hx: Any, batch: int, batched: bool, dtype:
     return list(zip(*layers, strict=True))
 
 
-def _read_part(options: LayerOptions, name: str, part: Any, batch: int, batched: bool) -> list[Tensor]:
+def _read_part(options: LayerOptions, place: int, part: Any, batch: int, batched: bool) -> list[Tensor]:
+    """One tensor a layer of h_0 (place 0) or c_0."""
+    name = _parts(options)[place]
+    sizes = [_features(options, layer)[place] for layer in range(options.num_layers)]
+    size_name = "proj_size" if options.proj_size and place == 0 else "hidden_size"
     middle = (batch,) if batched else ()
     axes = "batch, " if batched else ""
     if equal_sizes(options):
-        expected = (options.num_layers * options.num_directions, *middle, options.hidden_size[0])
-        form = f"(num_layers * num_directions, {axes}hidden_size)"
+        expected = (options.num_layers * options.num_directions, *middle, sizes[0])
+        form = f"(num_layers * num_directions, {axes}{size_name})"
         if not isinstance(part, Tensor):
             raise ShapeError(f"{name} must be a tensor {form}, but is {_describe(part)}")
         _check_shape(name, form, part, expected)
@@ -71,8 +86,8 @@ def _read_part(options: LayerOptions, name: str, part: Any, batch: int, batched:
             f"{name} must be a list of {options.num_layers} tensors, one a layer, because the layers' sizes differ "
             f"({list(options.hidden_size)}), but is {_describe(part)}"
         )
-    for layer, (tensor, size) in enumerate(zip(part, options.hidden_size, strict=True)):
-        form = f"(num_directions, {axes}hidden_size[{layer}])"
+    for layer, (tensor, size) in enumerate(zip(part, sizes, strict=True)):
+        form = f"(num_directions, {axes}{size_name if size_name == 'proj_size' else f'hidden_size[{layer}]'})"
         _check_shape(f"{name}[{layer}]", form, tensor, (options.num_directions, *middle, size))
     return [tensor if batched else tensor.unsqueeze(1) for tensor in part]
 
@@ -89,6 +104,13 @@ def write_state(options: LayerOptions, states: list[State], batched: bool) -> An
         tensors = part if batched else tuple(tensor.squeeze(1) for tensor in part)
         parts.append(join(tensors) if equal_sizes(options) else list(tensors))
     return tuple(parts) if len(parts) > 1 else parts[0]
+
+
+def detached(hx: Any) -> Any:
+    """A state in the user's form, cut off from what computed it."""
+    if isinstance(hx, Tensor):
+        return hx.detach()
+    return type(hx)(detached(part) for part in hx)
 
 
 def join(tensors: Sequence[Tensor]) -> Tensor:

@@ -8,6 +8,7 @@ from torch import Tensor
 from throughtime import kernels
 from throughtime.kernels import NativeStream
 from throughtime.nn import calls, native
+from throughtime.nn.acting import acting
 from throughtime.nn.packing import packed
 from throughtime.nn.plain import LayerWeights
 from throughtime.nn.stack import run_stack
@@ -38,7 +39,7 @@ class Stream:
         self._state: list[State] | None = None
         self._stream: NativeStream | None = None
         flat = [w for layer in self._weights for part in layer for w in part]
-        reason = native.unfit(first.new_empty(1, batch, options.input_size), flat)
+        reason = native.unfit(acting(options, training=False), first.new_empty(1, batch, options.input_size), flat)
         if backend == "native" and reason is not None:
             raise OptionError(f"backend='native' cannot run this: {reason}; use backend='auto'")
         if backend != "torch" and reason is None:

@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from throughtime.equations import Gradients, Trace, backward, forward
-from throughtime.spec.cells import LayerOptions, parameter_shapes
+from throughtime.spec.cells import LayerOptions, direction_shapes, parameter_shapes
+from throughtime.spec.masks import Masks
 from throughtime.spec.tolerances import Tolerance
 
 Array = NDArray[np.float64]
@@ -33,13 +34,14 @@ class Problem:
     u_output: Array
     u_h_n: list[Array]
     u_c_n: list[Array]
+    masks: list[list[Masks[Any]]] | None
 
     @property
     def state(self) -> Any:
-        return (self.h_0, self.c_0) if self.options.cell == "LSTM" else self.h_0
+        return (self.h_0, self.c_0) if self.options.has_cell_state else self.h_0
 
     def trace(self) -> Trace:
-        return forward(self.options, self.parameters, self.input, self.lengths, self.state)
+        return forward(self.options, self.parameters, self.input, self.lengths, self.state, self.masks)
 
     def error(self) -> float:
         """E, and nothing but the forward pass."""
@@ -55,7 +57,7 @@ class Problem:
 
     def gradients(self, **more: Any) -> Named:
         """∂E/∂ every argument, by hand-derived BPTT."""
-        u_c_n = self.u_c_n if self.options.cell == "LSTM" else None
+        u_c_n = self.u_c_n if self.options.has_cell_state else None
         return named_gradients(backward(self.trace(), self.u_output, self.u_h_n, u_c_n, **more))
 
     def arguments(self) -> Named:
@@ -64,7 +66,7 @@ class Problem:
 
     def with_steps(self, start: int, stop: int, state: Any, first_error: int) -> "Problem":
         """The stretch start … stop-1 from `state`, with weights on the outputs from step first_error on only."""
-        h_0, c_0 = state if self.options.cell == "LSTM" else (state, [])
+        h_0, c_0 = state if self.options.has_cell_state else (state, [])
         u_output = self.u_output[start:stop].copy()
         u_output[: first_error - start] = 0.0
         assert min(self.lengths) == len(self.input), "only for sequences of equal lengths"
@@ -78,7 +80,23 @@ class Problem:
             u_output=u_output,
             u_h_n=[u * last for u in self.u_h_n],
             u_c_n=[u * last for u in self.u_c_n],
+            masks=self.masks_of(slice(start, stop), slice(None)),
         )
+
+    def masks_of(self, steps: slice, rows: slice) -> list[list[Masks[Any]]] | None:
+        """The masks of some steps of some sequences."""
+        if self.masks is None:
+            return None
+
+        def part(masks: Masks[Any]) -> Masks[Any]:
+            return Masks(
+                zoneout_h=None if masks.zoneout_h is None else masks.zoneout_h[steps, rows],
+                zoneout_c=None if masks.zoneout_c is None else masks.zoneout_c[steps, rows],
+                recurrent=None if masks.recurrent is None else masks.recurrent[rows],
+                weight_hh=masks.weight_hh,
+            )
+
+        return [[part(masks) for masks in directions] for directions in self.masks]
 
 
 def _named(**values: Any) -> Named:
@@ -104,10 +122,16 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture
 def problem() -> Callable[..., Problem]:
-    """Makes a problem: problem(lengths, cell=…, hidden_size=(…), …)."""
+    """Makes a problem: problem(lengths, cell=…, hidden_size=(…), …); with masks if training=True."""
 
     def make(
-        lengths: list[int], *, input_size: int = 2, hidden_size: tuple[int, ...] = (3,), seed: int = 1, **more: Any
+        lengths: list[int],
+        *,
+        input_size: int = 2,
+        hidden_size: tuple[int, ...] = (3,),
+        seed: int = 1,
+        training: bool = False,
+        **more: Any,
     ) -> Problem:
         options = LayerOptions(input_size=input_size, hidden_size=hidden_size, **more)
         rng = np.random.default_rng(seed)
@@ -118,8 +142,24 @@ def problem() -> Callable[..., Problem]:
             return np.where(rng.random(shape) < 0.5, size, -size)
 
         seq_len, batch = max(lengths), len(lengths)
-        shapes = [(options.num_directions, batch, size) for size in hidden_size]
-        cell_shapes = shapes if options.cell == "LSTM" else []
+        features = [options.output_features(layer) for layer in range(options.num_layers)]
+        shapes = [(options.num_directions, batch, size) for size in features]
+        cell_shapes = [(options.num_directions, batch, size) for size in hidden_size if options.has_cell_state]
+
+        def draw_masks(layer: int) -> Masks[Any]:
+            def keep(share: float, *shape: int) -> Any:
+                return rng.random(shape) < share if share else None
+
+            def scale(share: float, *shape: int) -> Any:
+                return (rng.random(shape) >= share) / (1.0 - share) if share else None
+
+            return Masks(
+                zoneout_h=keep(options.zoneout[0], seq_len, batch, features[layer]),
+                zoneout_c=keep(options.zoneout[1], seq_len, batch, hidden_size[layer]),
+                recurrent=scale(options.recurrent_dropout, batch, features[layer]),
+                weight_hh=scale(options.weight_dropout, *direction_shapes(options, layer).get("weight_hh", ())),
+            )
+
         return Problem(
             options=options,
             lengths=lengths,
@@ -130,27 +170,35 @@ def problem() -> Callable[..., Problem]:
             u_output=draw(seq_len, batch, options.output_size),
             u_h_n=[draw(*shape) for shape in shapes],
             u_c_n=[draw(*shape) for shape in cell_shapes],
+            masks=[[draw_masks(layer) for _ in range(options.num_directions)] for layer in range(options.num_layers)]
+            if training
+            else None,
         )
 
     return make
 
 
 @pytest.fixture
-def central() -> Callable[[Callable[[], float], Mapping[str, Array]], Named]:
-    """central(error, arguments): ∂error()/∂ every element of every argument, by central differences."""
+def central() -> Callable[..., Named]:
+    """central(error, arguments): ∂error()/∂ every element of every argument, by central differences.
 
-    def differences(error: Callable[[], float], arguments: Mapping[str, Array]) -> Named:
-        step = 2.0**-17  # step² and eps / step, the two parts of the method's own error, are both about 1e-10 to 1e-11
+    steep=True: from four values in place of two, for errors of large third derivative, such as one through a vector
+    that is divided by its own small deviation.
+    """
+
+    def differences(error: Callable[[], float], arguments: Mapping[str, Array], *, steep: bool = False) -> Named:
+        if steep:  # the method's own error is about step⁴ and eps / step, 1e-18 and 1e-11
+            step, weights = 2.0**-15, {1: 2 / 3, -1: -2 / 3, 2: -1 / 12, -2: 1 / 12}
+        else:  # step² and eps / step, both about 1e-10 to 1e-11
+            step, weights = 2.0**-17, {1: 1 / 2, -1: -1 / 2}
         gradients = {name: np.zeros_like(value) for name, value in arguments.items()}
         for name, value in arguments.items():
             for index in np.ndindex(value.shape):
                 kept = value[index]
-                value[index] = kept + step
-                above = error()
-                value[index] = kept - step
-                below = error()
+                for steps, weight in weights.items():
+                    value[index] = kept + steps * step
+                    gradients[name][index] += weight * error() / step
                 value[index] = kept
-                gradients[name][index] = (above - below) / (2 * step)
         return gradients
 
     return differences
@@ -177,7 +225,8 @@ def torch_run() -> Callable[[Problem], tuple[Named, Named]]:
         options = given.options
         leaves = {name: torch.tensor(value, requires_grad=True) for name, value in given.arguments().items()}
         kind = getattr(torch.nn, options.cell)
-        more = {"nonlinearity": options.nonlinearity} if options.cell == "RNN" else {}
+        more: dict[str, Any] = {"nonlinearity": options.nonlinearity} if options.cell == "RNN" else {}
+        more |= {"proj_size": options.proj_size} if options.proj_size else {}
         x = leaves["input"]
         after: dict[str, torch.Tensor] = {}
         for layer, size in enumerate(options.hidden_size):

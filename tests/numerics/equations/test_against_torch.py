@@ -15,8 +15,9 @@ CELLS: list[dict[str, Any]] = [
     {"cell": "RNN", "nonlinearity": "relu"},
     {"cell": "GRU"},
     {"cell": "LSTM"},
+    {"cell": "LSTM", "proj_size": 2},
 ]
-NAMES = ["RNN-tanh", "RNN-relu", "GRU", "LSTM"]
+NAMES = ["RNN-tanh", "RNN-relu", "GRU", "LSTM", "LSTM-projection"]
 STACKS: dict[str, dict[str, Any]] = {
     "one": {"lengths": [7, 7]},
     "one step": {"lengths": [1, 1, 1]},
@@ -24,7 +25,7 @@ STACKS: dict[str, dict[str, Any]] = {
     "ragged": {"lengths": [5, 7, 1, 2]},
     "no bias": {"lengths": [3, 4], "bias": False},
     "both directions": {"lengths": [2, 7, 4], "bidirectional": True},
-    "sizes that differ": {"lengths": [6, 3, 6], "hidden_size": (4, 2, 5)},
+    "sizes that differ": {"lengths": [6, 3, 6], "hidden_size": (4, 3, 5)},
     "everything": {"lengths": [9, 1, 12, 7], "hidden_size": (5, 3, 4), "bidirectional": True, "input_size": 6},
 }
 

@@ -1,12 +1,12 @@
 """The tests can fail: each cell broken in ways that were shipped elsewhere, and the comparisons go red."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
-from throughtime.equations import gate, gru, lengths, lstm, rnn, stack
+from throughtime.equations import direction, gru, lengths, lstm, product, readout, rnn, stack
 from throughtime.spec import cells
 from throughtime.spec.tolerances import CENTRAL, GRADIENT, OUTPUT
 
@@ -55,28 +55,34 @@ def green_before(against_torch: Check, against_differences: Check) -> None:
 def test_two_gates_swapped(
     monkeypatch: pytest.MonkeyPatch, against_torch: Check, cell: cells.Cell, order: tuple[str, ...]
 ) -> None:
-    monkeypatch.setitem(cells.GATES, cell, order)
+    def rows(self: direction.Direction, gates: tuple[str, ...]) -> Any:
+        every = np.arange(len(self.parameters["weight_ih"]))
+        return np.concatenate([every[cells.gate_rows(order, gate, self.hidden_size)] for gate in gates])
+
+    monkeypatch.setattr(direction.Direction, "_rows", rows)
     with pytest.raises(AssertionError, match="output"):
         against_torch(cell)
 
 
 def test_the_two_matrices_of_the_rnn_swapped(monkeypatch: pytest.MonkeyPatch, against_torch: Check) -> None:
-    right = gate.split_gates
+    right = product.product
 
-    def swapped(names: Sequence[str], whole: gate.Gate, size: int) -> gate.Gates:
-        return right(names, gate.Gate(whole.weight_hh, whole.weight_ih, whole.bias_hh, whole.bias_ih), size)
+    def swapped(parameters: Any, side: product.Side, *more: Any) -> product.Product:
+        return right(parameters, "hh" if side == "ih" else "ih", *more)
 
-    monkeypatch.setattr(stack, "split_gates", swapped)
+    monkeypatch.setattr(direction, "product", swapped)
     with pytest.raises(AssertionError, match="output"):
         against_torch("RNN")
 
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_a_bias_without_gradient(monkeypatch: pytest.MonkeyPatch, against_differences: Check, cell: cells.Cell) -> None:
-    def no_bias(self: gate.Gate, delta: Any, h: Any) -> None:
-        self.weight_hh[...] += delta.T @ h
+    right = product.Product.back
 
-    monkeypatch.setattr(gate.Gate, "add_of_hidden", no_bias)
+    def no_bias(self: product.Product, delta: Any, d: Any) -> Any:
+        return right(self, delta, {kind: value for kind, value in d.items() if kind != "bias_hh"})
+
+    monkeypatch.setattr(product.Product, "back", no_bias)
     with pytest.raises(AssertionError, match="bias_hh_l0"):
         against_differences(cell)
 
@@ -85,11 +91,13 @@ def test_a_bias_without_gradient(monkeypatch: pytest.MonkeyPatch, against_differ
 def test_a_gradient_that_keeps_the_last_step_only(
     monkeypatch: pytest.MonkeyPatch, against_differences: Check, cell: cells.Cell
 ) -> None:
-    def overwrite(self: gate.Gate, delta: Any, x: Any) -> None:
-        self.weight_ih[...] = delta.T @ x
-        self.bias_ih[...] += delta.sum(axis=0)
+    right = product.Product.back
 
-    monkeypatch.setattr(gate.Gate, "add_of_input", overwrite)
+    def overwrite(self: product.Product, delta: Any, d: Any) -> Any:
+        d["weight_ih"][self.rows] *= self.side != "ih"
+        return right(self, delta, d)
+
+    monkeypatch.setattr(product.Product, "back", overwrite)
     with pytest.raises(AssertionError, match="weight_ih_l0"):
         against_differences(cell)
 
@@ -102,6 +110,7 @@ def test_a_gradient_that_keeps_the_last_step_only(
         ("GRU", gru, "d_tanh"),
         ("LSTM", lstm, "d_sigmoid"),
         ("LSTM", lstm, "d_tanh"),
+        ("LSTM", readout, "d_tanh"),
     ],
 )
 def test_a_derivative_left_out(

@@ -8,7 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from throughtime import equations
+from throughtime.nn import masks, native
+from throughtime.nn.acting import acting
 from throughtime.spec import tolerances
+from throughtime.spec.masks import Masks
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,18 @@ def one_thread() -> Iterator[None]:
 def backend(request: pytest.FixtureRequest) -> str:
     """Both ways of computing; asked for by name, so that a core that is missing is a failure and no silence."""
     return str(request.param)
+
+
+@pytest.fixture
+def skip_if_the_core_lacks() -> Callable[[Any], None]:
+    """Skips the native run of a layer whose options the core does not have; a core that is missing stays a failure."""
+
+    def _skip(layer: Any) -> None:
+        lacking = native._lacks(acting(layer.options, layer.training))
+        if layer.backend == "native" and lacking:
+            pytest.skip(f"the native core: {lacking}")
+
+    return _skip
 
 
 @pytest.fixture
@@ -103,3 +119,79 @@ def close() -> Close:
                 torch.testing.assert_close(ours[name], theirs[name], rtol=row.rtol, atol=row.atol, msg=message)
 
     return _close
+
+
+@pytest.fixture
+def draws() -> Callable[[Any, int, int], Any]:
+    """The masks, as arrays, that `layer` will draw for a padded (seq_len, batch) input from the seed as it is now."""
+
+    def _draws(layer: Any, seq_len: int, batch: int) -> Any:
+        if not layer.training:
+            return None
+        before = torch.get_rng_state()
+        weight = layer.all_weights[0][0]
+        drawn = masks.draw(layer.options, (seq_len, batch), batch, weight.dtype, weight.device)
+        torch.set_rng_state(before)
+        if drawn is None:
+            return None
+        kinds = ("zoneout_h", "zoneout_c", "recurrent", "weight_hh")
+        return [
+            [
+                Masks(**{k: None if getattr(m, k) is None else getattr(m, k).double().numpy() for k in kinds})
+                for m in by_direction
+            ]
+            for by_direction in drawn
+        ]
+
+    return _draws
+
+
+@pytest.fixture
+def against_equations(run: Run, draws: Callable[..., Any]) -> Callable[..., None]:
+    """Asserts that a layer's values and all its gradients are those of the reference, from random initial states."""
+
+    def by_layer(tensors: dict[str, Tensor], name: str, layer: Any) -> list[Tensor]:
+        """One tensor a layer, from either form of the state."""
+        if isinstance(layer.hidden_size, int):
+            return list(torch.split(tensors[name], layer.options.num_directions))
+        return [tensors[f"{name}[{i}]"] for i in range(layer.num_layers)]
+
+    def check(ours: Tensor, reference: Any, table: dict[str, tolerances.Tolerance]) -> None:
+        row = table[str(ours.dtype).removeprefix("torch.")].of_sums(abs(reference).max(initial=0.0))
+        torch.testing.assert_close(ours, torch.from_numpy(reference).to(ours.dtype), rtol=row.rtol, atol=row.atol)
+
+    def _check(layer: Any, x: Tensor, lengths: list[int] | None = None) -> None:
+        options, batch = layer.options, x.shape[1]
+        # Away from where a missing term would not be seen: gains of 1 and biases of 0.
+        with torch.no_grad():
+            for parameter in layer.parameters():
+                parameter.add_(torch.randn_like(parameter), alpha=0.2)
+        features = [[options.output_features(i) for i in range(layer.num_layers)], list(options.hidden_size)]
+        parts = [
+            [torch.randn(options.num_directions, batch, size, dtype=x.dtype) for size in sizes]
+            for sizes in features[: 1 + options.has_cell_state]
+        ]
+        form: list[Any] = [torch.cat(part) for part in parts] if isinstance(layer.hidden_size, int) else parts
+        drawn = draws(layer, *x.shape[:2])
+        got = run(layer, x, tuple(form) if options.has_cell_state else form[0], lengths=lengths)
+
+        arrays: list[Any] = [[tensor.detach().numpy() for tensor in part] for part in parts]
+        parameters = {name: parameter.detach().numpy() for name, parameter in layer.named_parameters()}
+        state = (arrays[0], arrays[1]) if options.has_cell_state else arrays[0]
+        trace = equations.forward(options, parameters, x.detach().numpy(), lengths, state, drawn)
+        names = ["[0]", "[1]"] if options.has_cell_state else [""]
+        upstream = [[part.numpy() for part in by_layer(got.upstream, f"state{name}", layer)] for name in names]
+        expected = equations.backward(trace, got.upstream["output"].numpy(), *upstream)
+
+        check(got.values["output"], trace.output, tolerances.OUTPUT)
+        for name, ends, d_starts in zip(names, [trace.h_n, trace.c_n], [expected.d_h_0, expected.d_c_0], strict=False):
+            for ours, end in zip(by_layer(got.values, f"state{name}", layer), ends, strict=True):
+                check(ours, end, tolerances.OUTPUT)
+            for ours, d_start in zip(by_layer(got.gradients, f"hx{name}", layer), d_starts, strict=True):
+                check(ours, d_start, tolerances.GRADIENT)
+        check(got.gradients["input"], expected.d_input, tolerances.GRADIENT)
+        assert expected.d_parameters.keys() == parameters.keys()
+        for name, d_parameter in expected.d_parameters.items():
+            check(got.gradients[name], d_parameter, tolerances.GRADIENT)
+
+    return _check

@@ -25,10 +25,7 @@ def _entries() -> Iterator[Any]:
                 )
                 for number, given in enumerate(inputs):
                     identity = f"{name}-{'training' if training else 'evaluation'}-{number}"
-                    # Options that these layers do not have yet are refused by name, and so skipped by name.
-                    later = given.constructor_input.kwargs.get("proj_size", 0)
-                    marks = [pytest.mark.skip(reason="proj_size is not there yet")] if later else []
-                    yield pytest.param(name, training, given, id=identity, marks=marks)
+                    yield pytest.param(name, training, given, id=identity)
 
 
 ENTRIES = list(_entries())
@@ -49,8 +46,9 @@ def _tensors(nested: Any) -> list[Tensor]:
 
 
 @pytest.mark.parametrize(("name", "training", "given"), ENTRIES)
-def test_forward(name: str, training: bool, given: Any, backend: str) -> None:
+def test_forward(name: str, training: bool, given: Any, backend: str, skip_if_the_core_lacks: Any) -> None:
     ours, theirs = _pair(name, training, given, backend)
+    skip_if_the_core_lacks(ours)
     got = _tensors(ours(*given.forward_input.args, **given.forward_input.kwargs))
     expected = _tensors(theirs(*given.forward_input.args, **given.forward_input.kwargs))
     torch.testing.assert_close(got, expected)
@@ -59,7 +57,7 @@ def test_forward(name: str, training: bool, given: Any, backend: str) -> None:
 @pytest.mark.parametrize(("name", "training", "given"), ENTRIES)
 @pytest.mark.parametrize("order", [1, 2])
 def test_derivatives(name: str, training: bool, given: Any, order: int) -> None:
-    layer, _ = _pair(name, training, given, "native")
+    layer, _ = _pair(name, training, given, "auto")
     names = [key for key, _ in layer.named_parameters()]
     arguments = _tensors([*given.forward_input.args, *given.forward_input.kwargs.values()])
 

@@ -34,28 +34,30 @@ def _by_torchs_gates(op: str, array: NDArray[Any]) -> torch.Tensor:
     return torch.from_numpy(np.concatenate([blocks[gate] for gate in _GATES[op]]))
 
 
-def _lacking(attributes: dict[str, Any], inputs: dict[str, Any]) -> str | None:
-    if "P" in inputs:
-        return "peephole connections"
+def _lacking(attributes: dict[str, Any]) -> str | None:
     return next((name for name in ("clip", "input_forget", "activation_alpha") if attributes.get(name)), None)
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
-def test_case(case: Any, backend: str) -> None:
+def test_case(case: Any, backend: str, skip_if_the_core_lacks: Any) -> None:
     graph = case.model.graph.node[0]
     op = graph.op_type
     attributes = {a.name: helper.get_attribute_value(a) for a in graph.attribute}
     for arrays, expected in case.data_sets:
         present = iter(arrays)
         inputs = {form: next(present) for form, name in zip(_FORMS, graph.input, strict=False) if name}
-        lacking = _lacking(attributes, inputs)
+        lacking = _lacking(attributes)
         if lacking:
             pytest.skip(f"{lacking}: not there yet")
         batch_first = bool(attributes.get("layout", 0))
         directions, rows, input_size = inputs["W"].shape
         backwards = attributes.get("direction") == b"reverse"  # alone: the same layer over time turned round
         size = attributes["hidden_size"]
-        options = {"reset_after": bool(attributes.get("linear_before_reset", 0))} if op == "GRU" else {}
+        options: dict[str, Any] = {}
+        if op == "GRU":
+            options["reset_after"] = bool(attributes.get("linear_before_reset", 0))
+        if op == "LSTM":
+            options["peephole"] = "P" in inputs
         layer = getattr(throughtime.nn, op)(
             input_size, size, bidirectional=directions == 2, batch_first=batch_first, backend=backend, **options
         )
@@ -66,6 +68,10 @@ def test_case(case: Any, backend: str) -> None:
             state["weight_hh" + suffix(0, d)] = _by_torchs_gates(op, inputs["R"][d])
             state["bias_ih" + suffix(0, d)] = _by_torchs_gates(op, bias[d, :rows])
             state["bias_hh" + suffix(0, d)] = _by_torchs_gates(op, bias[d, rows:])
+            if "P" in inputs:  # i o f; ours i f o
+                i, o, f = np.split(inputs["P"][d], 3)
+                state["weight_peephole" + suffix(0, d)] = torch.from_numpy(np.concatenate([i, f, o]))
+        skip_if_the_core_lacks(layer)
         layer.load_state_dict(state)
         hx: Any = None
         if "initial_h" in inputs:

@@ -64,11 +64,7 @@ def test_forget_bias_is_the_sum_of_both_biases(bidirectional: bool) -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: LSTM(3, 4, proj_size=2), "proj_size is not available in this version"),
-        (lambda: GRU(3, 4, proj_size=2), "proj_size is not available in this version"),
-        (lambda: LSTM(3, 4, layer_norm=True), "layer_norm is not available in this version"),
         (lambda: RNN(3, 4, backend="cuda"), "backend must be one of auto, native, torch, but is 'cuda'"),  # type: ignore[arg-type]
-        (lambda: LSTM(3, 4, peephole=False), "peephole is not available in this version"),
         (lambda: RNN(3, 4, nonlinearity="softmax"), "nonlinearity must be one of"),  # type: ignore[arg-type]
         (lambda: RNN(0, 4), "input_size must be at least 1, but is 0"),
         (lambda: RNN(3, []), "hidden_size must hold one size"),
