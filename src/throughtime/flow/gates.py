@@ -45,7 +45,7 @@ def gate_activity(trace: DirectionTrace) -> tuple[GateActivity, ...]:
     sums: dict[str, Tensor] = {}
     for rows in range(0, len(drive), _ROWS_AT_ONCE):
         part = slice(rows, rows + _ROWS_AT_ONCE)
-        for name, value in trace.steps.gates(drive[part], trace.steps.split(before[part])).items():
+        for name, value in trace.steps.gates(drive[part], before[part]).items():
             low, high = _at_ends(value, trace.steps.ranges[name])
             found = torch.stack([low.sum(), high.sum(), value.sum(), torch.tensor(value.numel())]).double()
             sums[name] = sums.get(name, torch.zeros(4, dtype=torch.float64)) + found

@@ -1,25 +1,25 @@
 """One direction of one layer as what it is for this package: a map from one state to the next, driven by an input.
 
-The maps are the time loop's own steps (`nn.loop`), so that what is measured is what runs. They are taken in float64 and
-in evaluation mode: no masks, whatever backend the layer has.
+The maps are the layers' own cells (`nn.cells`), so that what is measured is what runs. They are taken in float64 and in
+evaluation mode: no masks, whatever backend the layer has.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from throughtime.nn import loop
+from throughtime.nn.acting import acting, of_direction
+from throughtime.nn.cells import Cell, direction_cell
 from throughtime.nn.state import State
 from throughtime.spec.cells import LayerOptions
 
 Range: TypeAlias = Literal["0..1", "-1..1", "0..", "any"]
 """Values that an activation can take: sigmoid, tanh, relu, and whatever has no end."""
 
-RANGE_OF_NONLINEARITY: Mapping[str, Range] = {"sigmoid": "0..1", "tanh": "-1..1", "relu": "0..", "identity": "any"}
+_OF_NONLINEARITY: Final[Mapping[str, Range]] = {"sigmoid": "0..1", "tanh": "-1..1", "relu": "0..", "identity": "any"}
 
 
 @dataclass(frozen=True)
@@ -29,18 +29,14 @@ class DirectionSteps:
     Attributes:
         layer, reverse: which one it is.
         sizes: features of each part of the state: (h,), or (h, c).
-        project: (…, input features) → what the input adds to each step, the same leading axes.
-        advance: (that of one step (batch, …), state before) → state after; a state has parts (batch, features).
-        gates: (as `advance`) → activations by name, each (batch, hidden_size).
-        ranges: the range of each of them.
+        cell: the direction as a function of a step.
+        ranges: gate → its range, in the cell's order.
     """
 
     layer: int
     reverse: bool
     sizes: tuple[int, ...]
-    project: Callable[[Tensor], Tensor]
-    advance: Callable[[Tensor, State], State]
-    gates: Callable[[Tensor, State], dict[str, Tensor]]
+    cell: Cell
     ranges: Mapping[str, Range]
 
     @property
@@ -50,57 +46,38 @@ class DirectionSteps:
 
     def split(self, joined: Tensor) -> State:
         """(…, size) → the parts of the state."""
-        return torch.split(joined, self.sizes, dim=-1)
+        return torch.split_with_sizes(joined, self.sizes, dim=-1)
+
+    def advance(self, drive: Tensor, state: State) -> State:
+        """(what the input adds to a step (batch, …), state before) → state after; a state's parts are (batch, size)."""
+        return self.cell.step(drive, state, (None, None))[0]
 
     def advance_joined(self, drive: Tensor, joined: Tensor) -> Tensor:
         """`advance` from (batch, size) to (batch, size), the parts of the state side by side."""
         return torch.cat(self.advance(drive, self.split(joined)), dim=-1)
 
+    def gates(self, drive: Tensor, joined: Tensor) -> dict[str, Tensor]:
+        """Their activations in a step from the joined state before it, each (batch, hidden_size)."""
+        found = self.cell.step(drive, self.split(joined), (None, None))[1]
+        return {name: found[name] for name in self.ranges}
+
 
 def direction_steps(options: LayerOptions, layer: int, reverse: bool, weights: Sequence[Tensor]) -> DirectionSteps:
     """The map of one direction; `weights` are its parameters in the order of the layer's `all_weights`."""
     own = tuple(weight.detach().to("cpu", torch.float64) for weight in weights)
-    weight_ih, weight_hh, *biases = own
-    bias_ih, bias_hh = biases if biases else (None, None)
-    size = options.hidden_size[layer]
-    gates, ranges = _gates(options, weight_hh, bias_hh)
+    hidden = (options.output_features(layer),)
     return DirectionSteps(
         layer=layer,
         reverse=reverse,
-        sizes=(size, size) if options.has_cell_state else (size,),
-        project=lambda x: functional.linear(x, weight_ih, bias_ih),
-        advance=loop._step(options, weight_hh, bias_hh),
-        gates=gates,
-        ranges=ranges,
+        sizes=(*hidden, options.hidden_size[layer]) if options.has_cell_state else hidden,
+        cell=direction_cell(of_direction(acting(options, training=False), layer), own),
+        ranges={gate: _range(options, gate) for gate in options.gates},
     )
 
 
-def _gates(
-    options: LayerOptions, weight_hh: Tensor, bias_hh: Tensor | None
-) -> tuple[Callable[[Tensor, State], dict[str, Tensor]], Mapping[str, Range]]:
-    if options.cell == "LSTM":
-
-        def of_lstm(drive: Tensor, state: State) -> dict[str, Tensor]:
-            i, f, g, o = (drive + functional.linear(state[0], weight_hh, bias_hh)).chunk(4, dim=-1)
-            return {"i": torch.sigmoid(i), "f": torch.sigmoid(f), "g": torch.tanh(g), "o": torch.sigmoid(o)}
-
-        return of_lstm, {"i": "0..1", "f": "0..1", "g": "-1..1", "o": "0..1"}
-    if options.cell == "GRU":
-        size = weight_hh.shape[1]
-        gates_hh, candidate_hh = torch.split(weight_hh, [2 * size, size])
-        gates_b, candidate_b = (None, None) if bias_hh is None else torch.split(bias_hh, [2 * size, size])
-
-        def of_gru(drive: Tensor, state: State) -> dict[str, Tensor]:
-            (h,) = state
-            of_gates, of_candidate = torch.split(drive, [2 * size, size], dim=-1)
-            r, z = torch.sigmoid(of_gates + functional.linear(h, gates_hh, gates_b)).chunk(2, dim=-1)
-            if options.reset_after:
-                recurrent = r * functional.linear(h, candidate_hh, candidate_b)
-            else:
-                recurrent = functional.linear(r * h, candidate_hh, candidate_b)
-            return {"r": r, "z": z, "n": torch.tanh(of_candidate + recurrent)}
-
-        return of_gru, {"r": "0..1", "z": "0..1", "n": "-1..1"}
-    step = loop._step(options, weight_hh, bias_hh)
-    ranges = {"h": RANGE_OF_NONLINEARITY[options.nonlinearity]}
-    return lambda drive, state: {"h": step(drive, state)[0]}, ranges
+def _range(options: LayerOptions, gate: str) -> Range:
+    if gate == "h":
+        return _OF_NONLINEARITY[options.nonlinearity]
+    if gate == "n" and options.cell in ("MinGRU", "MinLSTM"):
+        return "any"
+    return "-1..1" if gate in ("g", "n") else "0..1"

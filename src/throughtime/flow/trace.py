@@ -95,7 +95,7 @@ def run(
 
 
 def _run_direction(steps: DirectionSteps, x: Tensor, start: State, lengths: Tensor) -> DirectionTrace:
-    projected = steps.project(x)
+    projected = steps.cell.project(x)
     drive: list[Tensor] = []
     states = [tuple(part.requires_grad_() for part in start)]
     for t in range(int(lengths[0])):

@@ -54,8 +54,8 @@ def find(lags: NDArray[np.int64], norm: Array, mean: Array, gates: Sequence[Gate
     if at_end >= VANISHING:
         return Finding(
             "healthy",
-            f"the norm of ∂s_T/∂s_(T−k) is {at_end:.3g} at the longest lag, {longest} (vanishing: below {VANISHING:g}), "
-            f"and the mean singular value is at most {mean[highest]:.3g} (exploding: above {EXPLODING:g})",
+            f"the norm of ∂s_T/∂s_(T−k) is {at_end:.3g} at the longest lag, {longest} (vanishing: < {VANISHING:g}); "
+            f"the mean singular value is at most {mean[highest]:.3g} (exploding: > {EXPLODING:g})",
         )
     gone = memory_length(lags, norm, VANISHING)
     reason = (
