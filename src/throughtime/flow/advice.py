@@ -75,8 +75,8 @@ def _for_memory(facts: Facts) -> list[str]:
     if "z" in gates:
         return [_open("1 − z of the gate z", 1.0 - gates["z"].mean, facts.longest, "minus the bias of z")]
     lines = [f"use a gated cell (LSTM, GRU), which can hold a gradient over {facts.longest} steps"]
-    if 0 < facts.radius < 1:
-        steps = math.log(VANISHING) / math.log(facts.radius)
+    steps = math.log(VANISHING) / math.log(facts.radius) if 0 < facts.radius < 1 else math.inf
+    if steps < facts.longest:
         lines.append(
             "start weight_hh orthogonal (init='orthogonal'), or for a relu as the identity (init='identity'): the "
             f"spectral radius of a step's Jacobian is {facts.radius:.3g}, which alone takes a gradient to "
@@ -93,6 +93,6 @@ def _open(gate: str, mean: float, longest: int, option: str) -> str:
     bias = math.ceil(10.0 * math.log(needed / (1.0 - needed))) / 10.0
     return (
         f"open the {gate}, which keeps {mean:.2f} of the state a step on average, {mean**longest:.1e} over {longest} "
-        f"steps: start with {option} = {bias:.1f} (a unit then keeps {VANISHING:.0%}), or with init='chrono' for lags "
-        f"up to {longest}"
+        f"steps: start with {option} = {bias:.1f} (a unit then keeps {VANISHING:.0%}), or with "
+        f"init=('chrono', {longest})"
     )
