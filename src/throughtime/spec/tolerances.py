@@ -45,3 +45,9 @@ PROBABILITY: Final = Tolerance(rtol=0.0, atol=1e-5)
 """Prediction from a model directory against the trainer's own probabilities."""
 OTHER_LIBRARY: Final = Tolerance(rtol=1e-4, atol=1e-4)
 """Another library's float32 layer, in the benchmarks: that it computes the same, with its own approximations."""
+ITERATED: Final = Tolerance(rtol=2e-3, atol=0.0)
+"""A largest singular value by iteration, which ends when a round adds less than 1e-4 of it, against the true one."""
+PROBES: Final = Tolerance(rtol=0.35, atol=0.0)
+"""A mean singular value from 64 random probes, of standard error at most 9 %, against the true one: four of those."""
+ARNOLDI: Final = Tolerance(rtol=2e-2, atol=0.0)
+"""A spectral radius by 64 steps of Arnoldi's iteration, without restarts, against that of the full matrix."""

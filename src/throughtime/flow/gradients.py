@@ -1,0 +1,41 @@
+"""Norms of ∂L/∂h_t and ∂L/∂c_t, for each sequence, against the steps that lie between t and the sequence's end."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from throughtime.flow.trace import DirectionTrace
+
+
+def gradient_norms(loss: Tensor, traces: Sequence[DirectionTrace]) -> list[list[list[Tensor]]]:
+    """For each direction, each part of its state (h, or h and c), each distance 0, 1, …: one norm a sequence.
+
+    A derivative is the total one: what the loss takes from the state itself, and through all later steps and layers.
+    Distance 0 is a sequence's last step in the direction's own order; a distance has the sequences that are long
+    enough. Parameters' gradients are not touched.
+    """
+    tensors = [part for trace in traces for state in trace.states[1:] for part in state]
+    found = torch.autograd.grad(loss, tensors, allow_unused=True)
+    norms = iter(
+        torch.zeros(len(part), dtype=torch.float64) if gradient is None else gradient.norm(dim=-1)
+        for part, gradient in zip(tensors, found, strict=True)
+    )
+    result = []
+    for trace in traces:
+        parts: list[list[Tensor]] = [[] for _ in trace.steps.sizes]
+        for _ in trace.states[1:]:
+            for part in parts:
+                part.append(next(norms))
+        result.append([_from_end(part, trace.lengths) for part in parts])
+    return result
+
+
+def _from_end(norms: Sequence[Tensor], lengths: Tensor) -> list[Tensor]:
+    """An entry a step, (rows,) → an entry a distance from each sequence's own end, (rows,)."""
+    padded = torch.nn.utils.rnn.pad_sequence(list(norms))  # (rows, steps): the first step has the most rows
+    by_distance = []
+    for distance in range(len(norms)):
+        rows = int((lengths > distance).sum())
+        by_distance.append(padded[torch.arange(rows), lengths[:rows] - 1 - distance])
+    return by_distance

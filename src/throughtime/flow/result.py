@@ -1,0 +1,169 @@
+"""What a measurement gives: numbers, a verdict and advice; as text and as JSON."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from throughtime.flow.advice import Facts, advise
+from throughtime.flow.gates import GateActivity
+from throughtime.flow.spread import Spread
+from throughtime.flow.verdict import Finding, Verdict, thresholds, worst
+
+
+@dataclass(frozen=True)
+class DirectionFlow:
+    """Gradients through time in one direction of one layer, whose state s_t is h_t, or the pair (h_t, c_t).
+
+    Time is the direction's own: a reverse direction's last step, T, is the sequence's first. Derivatives of states are
+    those through the direction's own recurrence.
+
+    Attributes:
+        layer, reverse: which one.
+        distance: (steps,), 0, 1, …: steps from t to T.
+        loss_to_h, loss_to_c: norms of ∂L/∂h_t and ∂L/∂c_t at these; the latter None where there is no c.
+        lags: (lags,), k = 0, 1, …, to the length of the longest sequence.
+        norm, mean: the largest and the root-mean-square singular value of ∂s_T/∂s_{T-k} at these.
+        norm_h, mean_h: the same of ∂h_T/∂h_{T-k} with c_{T-k} held; equal to the former where s is h.
+        exact: whether they come from the products of Jacobians, or from iteration (see `flow.lags`).
+        steps, spectral_radius: largest |eigenvalue| of ∂s_t/∂s_{t-1} at some steps, counted as distances.
+        lyapunov: the leading exponents, falling, in nats a step.
+        gates: activity of each gate.
+        memory: {"1/e": lag, "1 %": lag} from which on the median norm stays below; None where it does not.
+        finding: verdict and reason.
+    """
+
+    layer: int
+    reverse: bool
+    distance: NDArray[np.int64]
+    loss_to_h: Spread
+    loss_to_c: Spread | None
+    lags: NDArray[np.int64]
+    norm: Spread
+    mean: Spread
+    norm_h: Spread
+    mean_h: Spread
+    exact: bool
+    steps: NDArray[np.int64]
+    spectral_radius: Spread
+    lyapunov: Spread
+    gates: tuple[GateActivity, ...]
+    memory: Mapping[str, float | None]
+    finding: Finding
+
+    @property
+    def name(self) -> str:
+        """As in "layer 0, reverse"."""
+        return f"layer {self.layer}, {'reverse' if self.reverse else 'forward'}"
+
+    @property
+    def facts(self) -> Facts:
+        """What advice is drawn from."""
+        highest = int(np.argmax(self.mean.median))
+        return Facts(
+            verdict=self.finding.verdict,
+            longest=int(self.lags[-1]),
+            growth=float(self.mean.median[highest]),
+            growth_lag=int(self.lags[highest]),
+            radius=float(np.median(self.spectral_radius.median)),
+            exponent=float(self.lyapunov.median[0]),
+            gates=self.gates,
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything, by name, in Python's own types."""
+        spreads = ("loss_to_h", "loss_to_c", "norm", "mean", "norm_h", "mean_h", "spectral_radius", "lyapunov")
+        return {
+            "layer": self.layer,
+            "direction": "reverse" if self.reverse else "forward",
+            "verdict": self.finding.verdict,
+            "reason": self.finding.reason,
+            "memory": dict(self.memory),
+            "exact": self.exact,
+            "distance": self.distance.tolist(),
+            "lags": self.lags.tolist(),
+            "steps": self.steps.tolist(),
+            **{name: spread.as_dict() if (spread := getattr(self, name)) is not None else None for name in spreads},
+            "gates": {gate.name: gate.as_dict() for gate in self.gates},
+        }
+
+
+@dataclass(frozen=True)
+class GradientFlow:
+    """How gradients flow through time in a stack of recurrent layers, for one batch. `print` it.
+
+    Attributes:
+        model: what was measured.
+        loss: what L is. loss_value: its value.
+        sequences: in the batch; `jacobian_sequences` of them, the longest, are behind all norms of Jacobians.
+        seq_len: steps of the longest.
+        directions: an entry for each direction of each layer.
+        notes: what a reader must know of this measurement.
+    """
+
+    model: str
+    loss: str
+    loss_value: float
+    sequences: int
+    jacobian_sequences: int
+    seq_len: int
+    directions: tuple[DirectionFlow, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def worst(self) -> DirectionFlow:
+        """The direction whose verdict is the model's: the first with the worst one."""
+        finding = worst([direction.finding for direction in self.directions])
+        return next(direction for direction in self.directions if direction.finding is finding)
+
+    @property
+    def verdict(self) -> Verdict:
+        """ "healthy", "vanishing", "saturated" or "exploding"."""
+        return self.worst.finding.verdict
+
+    @property
+    def reason(self) -> str:
+        """The numbers and the threshold behind the verdict, in words."""
+        return self.worst.finding.reason
+
+    @property
+    def advice(self) -> tuple[str, ...]:
+        """What to do about it, from the numbers of the worst direction."""
+        return advise(self.worst.facts)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, by name, in Python's own types; numbers that are not finite are kept as such."""
+        return {
+            "model": self.model,
+            "verdict": self.verdict,
+            "reason": self.reason,
+            "advice": list(self.advice),
+            "notes": list(self.notes),
+            "loss": {"name": self.loss, "value": self.loss_value},
+            "sequences": self.sequences,
+            "jacobian_sequences": self.jacobian_sequences,
+            "seq_len": self.seq_len,
+            "thresholds": thresholds(),
+            "directions": [direction.as_dict() for direction in self.directions],
+        }
+
+    def to_json(self) -> str:
+        """`to_dict` as JSON; numbers that are not finite, which JSON lacks, are null."""
+        return json.dumps(_finite(self.to_dict()), indent=1, ensure_ascii=False, allow_nan=False)
+
+    def __str__(self) -> str:
+        from throughtime.flow.table import text
+
+        return text(self)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_finite(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

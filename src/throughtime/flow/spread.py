@@ -1,0 +1,48 @@
+"""One number a sequence, and what is said of the batch: its mean and quantiles."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+Array = NDArray[np.float64]
+
+LOW: Final = 0.1
+HIGH: Final = 0.9
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Statistics over sequences, each array with a number a point (a lag, a distance, an exponent).
+
+    low, high: the 10 % and 90 % quantiles. They and the median are values that occurred, never between two, so that
+    they stay finite where some are not. count: sequences behind a point.
+    """
+
+    mean: Array
+    low: Array
+    median: Array
+    high: Array
+    count: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, points: Sequence[Tensor]) -> "Spread":
+        """An entry a point, in it one value a sequence."""
+        values = [point.detach().numpy() for point in points]
+        quantiles = np.array(
+            [np.quantile(value, (LOW, 0.5, HIGH), method="inverted_cdf") for value in values], dtype=np.float64
+        ).reshape(-1, 3)
+        return cls(
+            mean=np.array([value.mean() for value in values], dtype=np.float64),
+            low=quantiles[:, 0],
+            median=quantiles[:, 1],
+            high=quantiles[:, 2],
+            count=np.array([len(value) for value in values], dtype=np.int64),
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Lists of plain numbers, by name."""
+        return {name: getattr(self, name).tolist() for name in ("mean", "low", "median", "high", "count")}
