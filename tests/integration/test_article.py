@@ -73,10 +73,9 @@ def test_its_training_commands_are_taken_up_to_the_missing_data(
     assert len(training) == len(_commands()) - 2
     for command in training:
         assert main(command[1:]) == 2
+        named = [word for word in command if word.startswith("../")]
         message = capsys.readouterr().err
-        assert any(message.startswith(f"throughtime: error: {word}: ") for word in command if word.startswith("../")), (
-            message
-        )
+        assert any(message.startswith(f"throughtime: error: {file}: ") for file in named), message
 
 
 def test_files_that_it_names_exist() -> None:
