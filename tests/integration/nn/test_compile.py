@@ -1,5 +1,6 @@
 """Layers under torch.compile and torch.export: no graph break, the same numbers, lengths that change."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -21,6 +22,13 @@ CELLS: list[tuple[str, dict[str, Any]]] = [
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
 
 
+@pytest.fixture(autouse=True)
+def forget_what_was_compiled() -> Iterator[None]:
+    """A method may be compiled only so many times, however many layers it belongs to."""
+    yield
+    torch._dynamo.reset()
+
+
 def _results(function: Any, layer: torch.nn.Module, x: Tensor, lengths: Tensor) -> list[Tensor]:
     layer.zero_grad()
     x = x.clone().requires_grad_()
@@ -38,6 +46,30 @@ def test_compiled_whole(cell: str, options: dict[str, Any]) -> None:
         x, given = torch.randn(6, 3, 4), torch.tensor(lengths)
         for ours, eager in zip(_results(compiled, layer, x, given), _results(layer, layer, x, given), strict=True):
             torch.testing.assert_close(ours, eager, rtol=ROW.rtol, atol=ROW.atol)
+
+
+VARIANTS: list[tuple[str, dict[str, Any]]] = [
+    ("RNN", {"weight_dropout": 0.3}),
+    ("LSTM", {"layer_norm": True, "peephole": True, "zoneout": 0.2, "recurrent_dropout": 0.3, "weight_dropout": 0.3}),
+    ("LSTM", {"coupled_gates": True, "proj_size": 2}),
+    ("GRU", {"layer_norm": True, "zoneout": 0.2, "reset_after": False}),
+    ("MinGRU", {}),
+    ("MinLSTM", {"zoneout": 0.2}),
+    ("IndRNN", {"bidirectional": True}),
+]
+
+
+@pytest.mark.parametrize(("cell", "options"), VARIANTS)
+def test_variants_compiled_whole_with_the_same_masks(cell: str, options: dict[str, Any]) -> None:
+    layer = getattr(throughtime.nn, cell)(4, 5, **options)
+    compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")
+    x = torch.randn(6, 3, 4)
+    results = []
+    for function in (compiled, layer):
+        torch.manual_seed(2)
+        output, _ = function(x)
+        results.append([output.detach(), *torch.autograd.grad(output.square().sum(), list(layer.parameters()))])
+    torch.testing.assert_close(*results, rtol=ROW.rtol, atol=ROW.atol)
 
 
 def test_a_wrong_length_is_refused_when_it_runs() -> None:

@@ -22,16 +22,20 @@ CELLS: list[tuple[str, dict[str, Any]]] = [
     ("GRU", {"reset_after": False}),
     ("LSTM", {"hidden_size": [6, 3], "bidirectional": True}),
     ("LSTM", {"num_layers": 2, "bias": False}),
+    ("LSTM", {"num_layers": 2, "layer_norm": True, "peephole": True, "zoneout": (0.2, 0.1), "proj_size": 2}),
+    ("GRU", {"layer_norm": True, "bidirectional": True}),
+    ("MinGRU", {"zoneout": 0.2, "bidirectional": True}),
+    ("MinLSTM", {}),
+    ("IndRNN", {}),
 ]
 
 
 def _states(layer: Any) -> list[Tensor]:
     """h_0 of each layer, or h_0 and c_0 of each."""
-    parts = 2 if isinstance(layer, throughtime.nn.LSTM) else 1
-    sizes = layer.options.hidden_size
-    drawn = [
-        torch.randn(layer.options.num_directions, 6, size, dtype=torch.float64) for _ in range(parts) for size in sizes
-    ]
+    options = layer.options
+    of_h = [options.output_features(index) for index in range(options.num_layers)]
+    sizes = [*of_h, *options.hidden_size] if options.has_cell_state else of_h
+    drawn = [torch.randn(options.num_directions, 6, size, dtype=torch.float64) for size in sizes]
     return [state.to(layer.all_weights[0][0].dtype).requires_grad_() for state in drawn]
 
 
@@ -72,8 +76,11 @@ def _results(layer: Any, way: str, x: Tensor, states: list[Tensor]) -> list[Tens
 @pytest.mark.parametrize(("cell", "options"), CELLS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("way", ["end to end", "packed"])
-def test_equals_padded(cell: str, options: dict[str, Any], dtype: torch.dtype, way: str, backend: str) -> None:
+def test_equals_padded(
+    cell: str, options: dict[str, Any], dtype: torch.dtype, way: str, backend: str, skip_if_the_core_lacks: Any
+) -> None:
     layer = getattr(throughtime.nn, cell)(5, **{"hidden_size": 6, "dtype": dtype, "backend": backend, **options})
+    skip_if_the_core_lacks(layer.eval())
     x, states = torch.randn(sum(LENGTHS), 5, dtype=dtype, requires_grad=True), _states(layer)
     leaves = 1 + len(states) + len(list(layer.parameters()))
     found = list(zip(_results(layer, way, x, states), _results(layer, "padded", x, states), strict=True))
@@ -124,9 +131,10 @@ def test_batch_sizes_that_grow_are_refused(backend: str) -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("rows", [1, 7, 30])
 def test_tokens_that_share_rows(
-    cell: str, options: dict[str, Any], dtype: torch.dtype, rows: int, backend: str
+    cell: str, options: dict[str, Any], dtype: torch.dtype, rows: int, backend: str, skip_if_the_core_lacks: Any
 ) -> None:
     layer = getattr(throughtime.nn, cell)(5, **{"hidden_size": 6, "dtype": dtype, "backend": backend, **options})
+    skip_if_the_core_lacks(layer.eval())
     x, index = torch.randn(rows, 5, dtype=dtype, requires_grad=True), torch.randint(rows, (sum(LENGTHS),))
     results = []
     for output, after in (layer.end_to_end(x, LENGTHS, index=index), layer.end_to_end(x[index], LENGTHS)):

@@ -16,6 +16,12 @@ CELLS: list[tuple[str, dict[str, Any]]] = [
     ("GRU", {}),
     ("GRU", {"reset_after": False}),
     ("LSTM", {}),
+    ("LSTM", {"layer_norm": True, "peephole": True, "zoneout": (0.2, 0.1), "proj_size": 2}),
+    ("LSTM", {"coupled_gates": True, "recurrent_dropout": 0.3, "weight_dropout": 0.3}),
+    ("GRU", {"layer_norm": True, "zoneout": 0.2}),
+    ("MinGRU", {"zoneout": 0.2}),
+    ("MinLSTM", {}),
+    ("IndRNN", {}),
 ]
 
 
@@ -24,9 +30,16 @@ CELLS: list[tuple[str, dict[str, Any]]] = [
 @pytest.mark.parametrize("hidden_size", [[6, 6], [3, 17]])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_steps_equal_the_sequence(
-    cell: str, options: dict[str, Any], batch: int, hidden_size: list[int], dtype: torch.dtype, backend: str
+    cell: str,
+    options: dict[str, Any],
+    batch: int,
+    hidden_size: list[int],
+    dtype: torch.dtype,
+    backend: str,
+    skip_if_the_core_lacks: Any,
 ) -> None:
-    layer = getattr(throughtime.nn, cell)(5, hidden_size, dtype=dtype, backend=backend, **options)
+    layer = getattr(throughtime.nn, cell)(5, hidden_size, dtype=dtype, backend=backend, **options).eval()
+    skip_if_the_core_lacks(layer)
     x = torch.randn(7, batch, 5, dtype=dtype)
     with torch.no_grad():
         _, first = layer(x[:3])
@@ -53,6 +66,14 @@ def test_weights_are_those_of_its_beginning_and_every_stream_has_a_state_of_its_
             parameter.zero_()
     assert torch.equal(other.step(x), expected)
     assert not torch.equal(layer.stream(2).step(x), expected)
+
+
+def test_a_layer_in_training_streams_as_in_evaluation() -> None:
+    layer = LSTM(3, 4, zoneout=0.3, recurrent_dropout=0.3, weight_dropout=0.3)
+    x = torch.randn(1, 2, 3)
+    row = tolerances.OUTPUT["float32"]
+    streamed = layer.stream(2).step(x[0])
+    torch.testing.assert_close(streamed, layer.eval()(x)[0][0], rtol=row.rtol, atol=row.atol)
 
 
 def test_what_it_refuses() -> None:

@@ -8,6 +8,9 @@ import torch
 
 import throughtime.nn
 
+# What torch says where oneDNN has no kernel.
+pytestmark = pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN:UserWarning")
+
 DROPS = {"recurrent_dropout": 0.4, "weight_dropout": 0.3}
 VARIANTS: list[tuple[str, dict[str, Any]]] = [
     *(

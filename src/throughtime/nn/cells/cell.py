@@ -1,5 +1,8 @@
 """What a cell is, and what several of them share: recurrent products, layer normalisation, zoneout."""
 
+# torch's compiler cannot trace the annotations of inner functions, so they must not be evaluated.
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeAlias

@@ -1,5 +1,8 @@
 """The gated recurrent unit, with the reset gate after or before the candidate's product."""
 
+# torch's compiler cannot trace the annotations of inner functions, so they must not be evaluated.
+from __future__ import annotations
+
 import torch
 from torch import Tensor
 from torch.nn import functional

@@ -1,5 +1,8 @@
 """Long short-term memory with its variants: peepholes, coupled gates, projection, layer normalisation, zoneout."""
 
+# torch's compiler cannot trace the annotations of inner functions, so they must not be evaluated.
+from __future__ import annotations
+
 import torch
 from torch import Tensor
 from torch.nn import functional

@@ -3,6 +3,9 @@
 Source: Feng et al. 2024, "Were RNNs All We Needed?".
 """
 
+# torch's compiler cannot trace the annotations of inner functions, so they must not be evaluated.
+from __future__ import annotations
+
 import torch
 from torch import Tensor
 from torch.nn import functional

@@ -1,5 +1,8 @@
 """The cells of one block: the Elman network, and IndRNN, whose units see only themselves."""
 
+# torch's compiler cannot trace the annotations of inner functions, so they must not be evaluated.
+from __future__ import annotations
+
 import torch
 from torch import Tensor
 
