@@ -6,6 +6,7 @@ A minute or two on one core. Each picture is made for light pages and, as NAME-d
 import argparse
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
@@ -97,7 +98,7 @@ def _measured(make: Callable[[], Recurrent]) -> GradientFlow:
 def _scaled_rnn(gain: float) -> Recurrent:
     layer = nn.RNN(2, HIDDEN, init="orthogonal")
     with torch.no_grad():
-        layer.weight_hh_l0.mul_(gain)
+        layer.get_parameter("weight_hh_l0").mul_(gain)
     return layer
 
 
@@ -192,13 +193,10 @@ def _colours(theme: Theme) -> dict[str, str]:
     return {name: colours(theme).lines[number] for name, number in zip(CELLS, _ORDER, strict=True)}
 
 
-def _panels(theme: Theme, count: int = 1) -> tuple["Figure", Sequence[Any]]:
-    """A figure with panels side by side, each with room for names at its right."""
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-
+def _style(theme: Theme) -> Any:
+    """matplotlib's settings."""
     look = colours(theme)
-    style = {
+    return {
         "font.size": 10.5,
         "text.color": look.text,
         "axes.labelcolor": look.text,
@@ -219,7 +217,13 @@ def _panels(theme: Theme, count: int = 1) -> tuple["Figure", Sequence[Any]]:
         "xtick.labelcolor": look.text,
         "ytick.labelcolor": look.text,
     }
-    mpl.rcParams.update(style)
+
+
+def _panels(theme: Theme, count: int = 1) -> tuple["Figure", Sequence[Any]]:
+    """A figure with panels side by side, each with room for names at its right."""
+    from matplotlib.figure import Figure
+
+    look = colours(theme)
     width, height = (9.4, 4.9) if count == 1 else (11.4, 4.4)
     figure = Figure(figsize=(width, height), facecolor=look.background)
     left, room = 0.85, 2.0 if count == 1 else 1.15
@@ -267,9 +271,18 @@ def _name(
 def _level(panel: Any, level: float, text: str, theme: Theme, *, side: Literal["bottom", "top"] = "bottom") -> None:
     """A threshold; side: of the text that lies at the line."""
     muted = colours(theme).muted
-    panel.axhline(level, color=muted, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
-    where = panel.get_yaxis_transform()
-    panel.text(0.985, level, text, transform=where, ha="right", va=side, fontsize=8.5, color=muted)
+    panel.axhline(level, color=muted, linewidth=1, linestyle=(0, (4, 3)), zorder=3)
+    panel.annotate(
+        text,
+        xy=(0.985, level),
+        xycoords=panel.get_yaxis_transform(),
+        xytext=(0, 1 if side == "bottom" else -5),
+        textcoords="offset points",
+        ha="right",
+        va=side,
+        fontsize=8.5,
+        color=muted,
+    )
 
 
 def draw_all(folder: Path) -> str:
@@ -278,20 +291,24 @@ def draw_all(folder: Path) -> str:
     Raises:
         OutputError: a file cannot be written.
     """
+    import matplotlib as mpl
+
     flows, gains, outcomes = cell_flows(), gain_flows(), clipping_runs()
     folder.mkdir(parents=True, exist_ok=True)
-    made = []
+    made: list[Path] = []
     for theme in COLOURS:
-        figures = {
-            "reach": reach_picture(flows, theme),
-            "loss": loss_picture(flows, theme),
-            "gain": gain_picture(gains, theme),
-            "clipping": clipping_picture(outcomes, theme),
-            "lstm": draw(flows["LSTM, chrono"], theme=theme),
+        pictures: dict[str, Callable[[], Figure]] = {
+            "reach": partial(reach_picture, flows, theme),
+            "loss": partial(loss_picture, flows, theme),
+            "gain": partial(gain_picture, gains, theme),
+            "clipping": partial(clipping_picture, outcomes, theme),
         }
-        for name, figure in figures.items():
-            made.append(folder / f"{name}{'' if theme == 'light' else '-dark'}.png")
-            save(figure, made[-1])
+        names = {name: folder / f"{name}{'' if theme == 'light' else '-dark'}.png" for name in (*pictures, "lstm")}
+        with mpl.rc_context(_style(theme)):  # marks of the axes are made when a figure is saved, so that is in here
+            for name, picture in pictures.items():
+                save(picture(), names[name])
+        save(draw(flows["LSTM, chrono"], theme=theme), names["lstm"])
+        made += names.values()
     return "\n".join([flow_table({**flows, **gains}), "", *map(str, made)])
 
 
