@@ -1,7 +1,8 @@
-"""Gradient flow through time: measure it and judge it.
+"""Gradient flow through time: measure it, judge it, draw it.
 
 >>> flow = throughtime.flow.measure(layer, input)  # doctest: +SKIP
 >>> print(flow)  # doctest: +SKIP
+>>> flow.plot("flow.png")  # doctest: +SKIP
 """
 
 from throughtime.flow.measure import Measurable, measure

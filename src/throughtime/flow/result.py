@@ -1,10 +1,11 @@
-"""What a measurement gives: numbers, a verdict and advice; as text and as JSON."""
+"""What a measurement gives: numbers, a verdict and advice; as text, as JSON, as a picture."""
 
 import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,13 @@ from throughtime.flow.advice import Facts, advise
 from throughtime.flow.gates import GateActivity
 from throughtime.flow.spread import Spread
 from throughtime.flow.verdict import Finding, Verdict, thresholds, worst
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from throughtime.flow.themes import Theme
+
+_SPREADS: Final = ("loss_to_h", "loss_to_c", "norm", "mean", "norm_h", "mean_h", "spectral_radius", "lyapunov")
 
 
 @dataclass(frozen=True)
@@ -76,7 +84,6 @@ class DirectionFlow:
 
     def as_dict(self) -> dict[str, Any]:
         """Everything, by name, in Python's own types."""
-        spreads = ("loss_to_h", "loss_to_c", "norm", "mean", "norm_h", "mean_h", "spectral_radius", "lyapunov")
         return {
             "layer": self.layer,
             "direction": "reverse" if self.reverse else "forward",
@@ -87,14 +94,34 @@ class DirectionFlow:
             "distance": self.distance.tolist(),
             "lags": self.lags.tolist(),
             "steps": self.steps.tolist(),
-            **{name: spread.as_dict() if (spread := getattr(self, name)) is not None else None for name in spreads},
+            **{name: spread.as_dict() if (spread := getattr(self, name)) is not None else None for name in _SPREADS},
             "gates": {gate.name: gate.as_dict() for gate in self.gates},
         }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """The inverse of `as_dict`."""
+        spreads: dict[str, Any] = {
+            name: None if values[name] is None else Spread.from_dict(values[name]) for name in _SPREADS
+        }
+        places: dict[str, Any] = {
+            name: np.array(values[name], dtype=np.int64) for name in ("distance", "lags", "steps")
+        }
+        return cls(
+            layer=values["layer"],
+            reverse=values["direction"] == "reverse",
+            exact=values["exact"],
+            gates=tuple(GateActivity(name, **gate) for name, gate in values["gates"].items()),
+            memory=values["memory"],
+            finding=Finding(values["verdict"], values["reason"]),
+            **places,
+            **spreads,
+        )
 
 
 @dataclass(frozen=True)
 class GradientFlow:
-    """How gradients flow through time in a stack of recurrent layers, for one batch. `print` it.
+    """How gradients flow through time in a stack of recurrent layers, for one batch. `print` it, or `plot` it.
 
     Attributes:
         model: what was measured.
@@ -155,10 +182,43 @@ class GradientFlow:
         """`to_dict` as JSON; numbers that are not finite, which JSON lacks, are null."""
         return json.dumps(_finite(self.to_dict()), indent=1, ensure_ascii=False, allow_nan=False)
 
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """The inverse of `to_json`: to draw what was measured long ago. Numbers that were not finite come as NaN."""
+        values = json.loads(text)
+        return cls(
+            model=values["model"],
+            loss=values["loss"]["name"],
+            loss_value=float(_number(values["loss"]["value"])),
+            sequences=values["sequences"],
+            jacobian_sequences=values["jacobian_sequences"],
+            seq_len=values["seq_len"],
+            directions=tuple(DirectionFlow.from_dict(direction) for direction in values["directions"]),
+            notes=tuple(values["notes"]),
+        )
+
+    def plot(self, path: Path | str | None = None, *, theme: "Theme" = "light") -> "Figure":
+        """Draws the flow, and writes it to `path` (.png, .svg, .pdf) if one is given; see `flow.plot.draw`.
+
+        Raises:
+            OptionError: matplotlib is not installed, or a theme or ending that does not exist.
+            OutputError: the file cannot be written.
+        """
+        from throughtime.flow.plot import draw, save
+
+        figure = draw(self, theme=theme)
+        if path is not None:
+            save(figure, path)
+        return figure
+
     def __str__(self) -> str:
         from throughtime.flow.table import text
 
         return text(self)
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value
 
 
 def _finite(value: Any) -> Any:

@@ -1,8 +1,8 @@
 """One number a sequence, and what is said of the batch: its mean and quantiles."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,3 +46,9 @@ class Spread:
     def as_dict(self) -> dict[str, Any]:
         """Lists of plain numbers, by name."""
         return {name: getattr(self, name).tolist() for name in ("mean", "low", "median", "high", "count")}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Sequence[float | None]]) -> Self:
+        """The inverse of `as_dict`; None becomes NaN."""
+        arrays = {name: np.array(values[name], dtype=np.float64) for name in ("mean", "low", "median", "high")}
+        return cls(**arrays, count=np.array(values["count"], dtype=np.int64))

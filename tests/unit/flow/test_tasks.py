@@ -231,13 +231,29 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     small = ["--length=6", "--hidden=4", "--steps=3", "--batch-size=8", "--held-out=20", "--clip=none"]
     file = tmp_path / "outcome.json"
     assert (
-        main(["copy", "--cell", "LSTM", "--init", "chrono", "--option", "peephole=True", "--json", str(file), *small])
+        main(
+            [
+                "copy",
+                "--cell",
+                "LSTM",
+                "--init",
+                "chrono",
+                "--option",
+                "peephole=True",
+                "--json",
+                str(file),
+                "--plot",
+                str(tmp_path / "flow.png"),
+                *small,
+            ]
+        )
         == 0
     )
     said = capsys.readouterr()
     assert "verdict: " in said.out
     assert "without memory 0.7998" in said.out  # 10 ln 8 / 26
     assert "step      3: loss" in said.err
+    assert (tmp_path / "flow.png").read_bytes()[:4] == (tmp_path / "flow-dark.png").read_bytes()[:4] == b"\x89PNG"
     read = json.loads(file.read_text())
     assert read["experiment"]["options"] == {"peephole": True, "init": ["chrono", 26]}
     assert read["experiment"]["clip_norm"] is None

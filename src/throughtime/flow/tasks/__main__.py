@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from throughtime.flow.plot import save_themes
 from throughtime.flow.tasks.experiment import TASKS, Experiment, Outcome, make_task, run
 from throughtime.flow.tasks.training import Progress
 from throughtime.runtime.atomic import write_file
@@ -35,6 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             flow = None if outcome.flow is None else json.loads(outcome.flow.to_json())
             result = outcome.to_dict() | {"flow": flow}
             write_file(given.json, (json.dumps(result, indent=1, ensure_ascii=False) + "\n").encode())
+        if given.plot is not None and outcome.flow is not None:
+            save_themes(outcome.flow, given.plot)
     except ThroughtimeError as error:
         print(f"throughtime.flow.tasks: error: {error}", file=sys.stderr)
         return 2
@@ -79,6 +82,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--evaluations", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write experiment, history and flow here")
+    parser.add_argument(
+        "--plot", type=Path, metavar="FILE", help="draw the flow here (.png, .svg or .pdf), and beside it FILE-dark"
+    )
     return parser
 
 

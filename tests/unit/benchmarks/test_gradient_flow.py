@@ -1,0 +1,36 @@
+"""The pictures of docs/gradient-flow.md, at small sizes: all are made, and the table has a row for each flow."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks import gradient_flow
+from benchmarks.gradient_flow import CELLS, GAINS, clipping_runs, main
+
+PICTURES = ("reach", "loss", "gain", "clipping", "lstm")
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("matplotlib")
+    monkeypatch.setattr(gradient_flow, "STEPS", 12)
+    monkeypatch.setattr(gradient_flow, "HIDDEN", 4)
+    monkeypatch.setattr(gradient_flow, "save", lambda figure, path: figure.savefig(path, dpi=40))
+    monkeypatch.setattr(gradient_flow, "clipping_runs", lambda: clipping_runs(3))
+
+
+def test_one_command_makes_all_of_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(tmp_path / "pictures")]) == 0
+    said = capsys.readouterr().out
+    rows = [line.split(" | ")[0].strip("| ") for line in said.splitlines() if line.startswith("| ")][1:]
+    assert rows == [*CELLS, *(f"g = {gain:g}" for gain in GAINS)]
+    names = sorted(path.name for path in (tmp_path / "pictures").iterdir())
+    assert names == sorted(f"{name}{end}.png" for name in PICTURES for end in ("", "-dark"))
+
+
+def test_clipping_is_all_that_differs_between_the_two_runs() -> None:
+    free, clipped = clipping_runs(3).values()
+    assert free.experiment.clip_norm is None
+    assert clipped.experiment.clip_norm == 1.0
+    assert free.history[0].gradient_norm == clipped.history[0].gradient_norm
+    assert free.history[0].held_out_loss != clipped.history[0].held_out_loss
