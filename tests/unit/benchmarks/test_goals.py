@@ -97,3 +97,4 @@ def test_recomputation_is_judged_by_memory_and_time() -> None:
         ("1.50 × it", "≤ 1.5 × it", True),
     ]
     assert slower([seconds]) == []
+    assert "No contender" not in goal_tables([memory, seconds])

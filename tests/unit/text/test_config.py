@@ -49,10 +49,7 @@ def test_the_articles_hyper_parameters() -> None:
         ({"regularisation": {"word_dropout": 1.0}}, r"regularisation\.word_dropout: .*less than 1"),
         ({"encoder": {"cell": "TRU"}}, r"encoder\.cell: .*'RNN', 'GRU' or 'LSTM'"),
         ({"encoder": {"cell": "GRU", "forget_bias": 1.0}}, r"forget_bias is an option of LSTM, but cell is GRU"),
-        (
-            {"encoder": {"nonlinearity": "relu"}},
-            r"nonlinearity='relu' is an option of RNN, IndRNN; LSTM does not have it",
-        ),
+        ({"encoder": {"nonlinearity": "relu"}}, r"nonlinearity='relu' is an option of RNN, IndRNN; LSTM does not have it"),
         ({"encoder": {"cell": "LSTM", "reset_after": False}}, r"reset_after=False is an option of GRU"),
         ({"encoder": {"segment": 9}, "head": {"pooling": "last"}}, r"segment .*pooling: last"),
         ({"encoder": {"kind": "bag"}}, r"kind: bag goes with head.pooling: mean"),
