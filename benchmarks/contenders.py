@@ -1,13 +1,14 @@
 """The layers that run in this process: throughtime's and torch's, with equal weights, doing equal work."""
 
 from collections.abc import Callable, Iterator
-from typing import Final, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 import throughtime.nn
+from benchmarks.cases import LayerCase
 from benchmarks.problem import Problem, torch_layer
 from benchmarks.results import OURS
 
@@ -33,7 +34,7 @@ class Contender(Protocol):
 class Sequences:
     """Whole sequences through a layer: a forward pass, and for training a backward pass with fresh gradients."""
 
-    def __init__(self, problem: Problem, layer: nn.Module, forward: Forward) -> None:
+    def __init__(self, problem: Problem[Any], layer: nn.Module, forward: Forward) -> None:
         layer.load_state_dict(problem.reference.state_dict())
         self._problem = problem
         self._layer = layer
@@ -68,7 +69,7 @@ class Stream:
         start: gives a function (batch, input_size) → (batch, hidden_size) that begins from a state of zeros.
     """
 
-    def __init__(self, problem: Problem, start: Callable[[], Forward]) -> None:
+    def __init__(self, problem: Problem[LayerCase], start: Callable[[], Forward]) -> None:
         self._x = list(problem.x)
         self._start = start
         self._step = start()
@@ -83,12 +84,12 @@ class Stream:
             return {"output": torch.stack([step(x) for x in self._x])}
 
 
-def contenders(problem: Problem) -> dict[str, Contender]:
+def contenders(problem: Problem[LayerCase]) -> dict[str, Contender]:
     """All ways that can do the case's work, throughtime's first, then the reference."""
     return dict(_streams(problem) if problem.case.work == "streaming" else _sequences(problem))
 
 
-def _sequences(problem: Problem) -> Iterator[tuple[str, Contender]]:
+def _sequences(problem: Problem[LayerCase]) -> Iterator[tuple[str, Contender]]:
     """torch on padded input is left out for ragged sequences in both directions: its reverse direction would start in
     the padding and be wrong.
     """
@@ -115,7 +116,7 @@ def _sequences(problem: Problem) -> Iterator[tuple[str, Contender]]:
         yield PADDED, Sequences(problem, padded, run_padded)
 
 
-def _streams(problem: Problem) -> Iterator[tuple[str, Contender]]:
+def _streams(problem: Problem[LayerCase]) -> Iterator[tuple[str, Contender]]:
     shape = problem.case.shape
     layer = torch_layer(problem.case)
     layer.load_state_dict(problem.reference.state_dict())
@@ -152,7 +153,7 @@ def _streams(problem: Problem) -> Iterator[tuple[str, Contender]]:
     yield CELL, Stream(problem, start_cell)
 
 
-def our_layer(problem: Problem) -> throughtime.nn.RNN | throughtime.nn.GRU | throughtime.nn.LSTM:
+def our_layer(problem: Problem[LayerCase]) -> throughtime.nn.RNN | throughtime.nn.GRU | throughtime.nn.LSTM:
     """throughtime's layer of the case, with weights of its own."""
     shape = problem.case.shape
     kind: type[throughtime.nn.RNN | throughtime.nn.GRU | throughtime.nn.LSTM] = getattr(

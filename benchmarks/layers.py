@@ -1,13 +1,13 @@
 """Measures one layer case: check every contender, then time them all in turn."""
 
 from collections.abc import Callable
-from typing import Any
+from functools import partial
 
 from benchmarks.cases import LayerCase
 from benchmarks.contenders import contenders
-from benchmarks.external import ContenderError, Workers
-from benchmarks.measure import Timed, interleaved
-from benchmarks.problem import Problem, WrongResultError, check, reference_result
+from benchmarks.contest import Contest
+from benchmarks.external import Workers
+from benchmarks.problem import Problem, check, reference_result
 from benchmarks.results import Result
 
 
@@ -21,32 +21,16 @@ def measure_layer(case: LayerCase, *, repeats: int, workers: Workers, fail: Call
     """
     problem = Problem(case)
     ours = contenders(problem)
-    chosen: dict[str, Callable[[], object] | Timed] = dict(ours)
-    expected = reference_result(problem)
-    differences: dict[str, float] = {}
-    left_out: dict[str, str] = {}
+    contest = Contest(problem, reference_result(problem), fail)
     for name, contender in ours.items():
-        try:
-            differences[name] = check(contender.result(), expected, ours=True)
-        except WrongResultError as error:
-            raise WrongResultError(f"{case.name}: {name}: {error}") from error
+        contest.enter(name, contender, partial(check, ours=True))
     for library in workers.present:
-        if case.work == "training" and not library.trains:
-            left_out[library.name] = "does not train"
+        if library.does != "layers":
             continue
-        try:
-            external = workers.worker(library).prepare(problem)
-            differences[library.name] = check(external.result(), expected, ours=False)
-        except (ContenderError, WrongResultError) as error:
-            left_out[library.name] = str(error)
-            fail(f"{case.name}: {library.name}: {error}")
+        if case.work == "training" and not library.trains:
+            contest.leave_out(library.name, "does not train")
         else:
-            chosen[library.name] = external
-    samples = interleaved(chosen, repeats=repeats)
-    facts: dict[str, Any] = {
-        "flops": case.flops,
-        "real_share": round(problem.real_share, 4),
-        "differences": {name: float(f"{value:.2g}") for name, value in differences.items()},
-        "left_out": left_out | dict.fromkeys(workers.absent, "its environment is not there"),
-    }
-    return Result(case.name, "s", "lower", samples, facts)
+            contest.enter_external(library, workers)
+    for name in workers.absent:
+        contest.leave_out(name, "its environment is not there")
+    return contest.result(repeats, {"flops": case.flops, "real_share": round(problem.real_share, 4)})

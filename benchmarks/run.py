@@ -7,7 +7,17 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
-from benchmarks.cases import Case, ColdCase, LayerCase, TextModelCase, TrainingCase, all_cases, choose
+from benchmarks.cases import (
+    Case,
+    ColdCase,
+    LayerCase,
+    RecomputeCase,
+    TextModelCase,
+    TrainingCase,
+    VariantCase,
+    all_cases,
+    choose,
+)
 from benchmarks.charts import draw_if_possible
 from benchmarks.external import LIBRARIES, Workers, workers
 from benchmarks.goals import goal_tables
@@ -15,15 +25,17 @@ from benchmarks.layers import measure_layer
 from benchmarks.machine import conditions
 from benchmarks.prediction import measure_cold_start, measure_prediction, model_directory
 from benchmarks.problem import WrongResultError
+from benchmarks.recomputation import measure_recomputation
 from benchmarks.results import Result, Run, conditions_line, save
 from benchmarks.table import result_tables
 from benchmarks.text_training import measure_text_model
 from benchmarks.training import measure_training
+from benchmarks.variants import measure_variant
 
 _REPEATS: Final = 15
 _QUICK_REPEATS: Final = 3
-_TRAINING_REPEATS: Final = 3
-"""At most: a repeat is a whole training run."""
+_PROCESS_REPEATS: Final = 3
+"""At most, where a repeat is a whole process: training, recomputation."""
 _MODEL_REVIEWS: Final = 5_000
 _QUICK_MODEL_REVIEWS: Final = 300
 
@@ -50,10 +62,14 @@ def measure(
             try:
                 if isinstance(case, LayerCase):
                     yield [measure_layer(case, repeats=repeats, workers=others, fail=failures.add)]
+                elif isinstance(case, VariantCase):
+                    yield [measure_variant(case, repeats=repeats, workers=others, fail=failures.add)]
+                elif isinstance(case, RecomputeCase):
+                    yield measure_recomputation(case, repeats=min(repeats, _PROCESS_REPEATS))
                 elif isinstance(case, TextModelCase):
                     yield [measure_text_model(case)]
                 elif isinstance(case, TrainingCase):
-                    yield measure_training(case, repeats=min(repeats, _TRAINING_REPEATS))
+                    yield measure_training(case, repeats=min(repeats, _PROCESS_REPEATS))
                 else:
                     if model is None:
                         size = _QUICK_MODEL_REVIEWS if quick else _MODEL_REVIEWS
@@ -76,7 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="only cases whose name begins so: training, layers/LSTM, 'layers/*/inference', …",
     )
     parser.add_argument(
-        "--repeats", type=int, help=f"rounds of a case (default {_REPEATS}; training at most {_TRAINING_REPEATS})"
+        "--repeats", type=int, help=f"rounds of a case (default {_REPEATS}; whole processes at most {_PROCESS_REPEATS})"
     )
     parser.add_argument("--out", type=Path, default=Path("runs/benchmark.json"), help="default: %(default)s")
     parser.add_argument(

@@ -11,7 +11,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any, Protocol
 
@@ -25,6 +25,7 @@ class Task:
     """A case and its numbers, as `benchmarks.problem` writes them. Weights have torch's names.
 
     x (steps, batch, input_size), zero past each of lengths (batch,); d_output (steps, batch, outputs).
+    arguments: the options of a variant, as JSON gives them.
     """
 
     cell: str
@@ -37,6 +38,7 @@ class Task:
     lengths: np.ndarray
     d_output: np.ndarray
     weights: Arrays
+    arguments: dict[str, Any] = field(default_factory=dict)
 
     @property
     def directions(self) -> tuple[str, ...]:

@@ -1,9 +1,12 @@
 """Goals are judged by the right contender and the right way round; lost cases are all listed."""
 
 from benchmarks.contenders import CELL, LAYER, PACKED, PADDED
+from benchmarks.external import COMPILED_LOOP
 from benchmarks.goals import goal_tables, goals, slower
+from benchmarks.recomputation import WITHOUT
 from benchmarks.results import OURS, Result
 from benchmarks.table import contests, result_tables
+from benchmarks.variants import LOOP, PLAIN
 
 RAGGED = "layers/LSTM/training/32x256x128x128-ragged"
 EQUAL = "layers/GRU/training/32x256x128x128-equal"
@@ -63,3 +66,35 @@ def test_tables_have_a_column_a_contender_and_a_table_a_kind_of_work() -> None:
     assert cells[2] == [EQUAL, "1 s ± 0%", "3", "9.00", "–"]
     assert cells[3] == [RAGGED, "1.5 s ± 0%", "2", "2.00", "4.00"]
     assert "250 ms" in second
+
+
+def test_a_variant_is_judged_against_the_plain_layer_and_both_loops() -> None:
+    long = "variants/LSTM-zoneout/training/32x256x128x128-equal"
+    short = "variants/GRU-layer_norm/training/1x100x128x128-equal"
+    results = [
+        _seconds(long, 1.0, plain_layer=0.66, torch_loop=4.0, torch_loop_compiled=1.4),
+        _seconds(short, 1.0, plain_layer=0.7, torch_loop=9.0),
+        _seconds("variants/MinGRU/training/1x100x128x128-equal", 1.0, torch_loop=0.5),
+    ]
+    assert [(g.against, g.measured, g.wanted, g.met) for g in goals(results)] == [
+        (PLAIN, "1.52 × it", "≤ 1.5 × it", False),
+        (LOOP, "4.00", "≥ 4", True),
+        (COMPILED_LOOP, "1.40", "≥ 1.5", False),
+        (PLAIN, "1.43 × it", "≤ 1.5 × it", True),
+        (LOOP, "9.00", "≥ 10", False),
+    ]
+    assert slower(results) == [(results[2].case, LOOP, 0.5)]
+    assert list(contests(results)) == ["variants"]
+
+
+def test_recomputation_is_judged_by_memory_and_time() -> None:
+    case = "recompute/LSTM/training/16x4096x16x128-equal"
+    memory = Result(f"{case}/peak-memory", "MB", "lower", {OURS: [60.0], WITHOUT: [290.0]})
+    seconds = Result(f"{case}/seconds", "s", "lower", {OURS: [1.5], WITHOUT: [1.0]})
+    whole = Result(f"{case}/whole-process", "MB", "lower", {OURS: [300.0], WITHOUT: [600.0]})
+    assert [(g.measured, g.wanted, g.met) for g in goals([memory, seconds, whole])] == [
+        ("4.83", "≥ 5", False),
+        ("1.50 × it", "≤ 1.5 × it", True),
+    ]
+    assert slower([seconds]) == []
+    assert "No contender" not in goal_tables([memory, seconds])
