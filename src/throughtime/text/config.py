@@ -111,6 +111,7 @@ class Training(Section):
     validation_fraction: Share = 0.1
     validation_limit: Count | None = 20_000
     test_fraction: Share = 0.0
+    gradient_flow: bool = True
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

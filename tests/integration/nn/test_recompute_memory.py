@@ -1,4 +1,4 @@
-"""Recomputation through time at the length that it is for: a fraction of the memory, each measured in its own process."""
+"""Recomputation through time at the length that it is for: a fraction of the memory, each in its own process."""
 
 import os
 import subprocess

@@ -16,12 +16,17 @@ from torch import Tensor
 from throughtime.runtime.atomic import atomic_file
 from throughtime.runtime.scores import Scores, score
 from throughtime.text.encoded import Corpus
+from throughtime.text.splitting import TRAIN
 from throughtime.text.training.evaluation import probabilities
+from throughtime.text.training.flow_watch import FlowWatch
 from throughtime.text.training.module import EpochSums, TextTraining
 from throughtime.text.training.reporter import EpochRecord, Reporter
 from throughtime.text.training.schedule import learning_rate
 
 SAVE_EVERY_SECONDS = 20.0
+TOKENS_PER_WATCH = 500_000
+"""Tokens of training between two looks at the flow through time, at ends of epochs: a small share of the time also
+where epochs are short. Tokens and not seconds, so that the same run gives the same history."""
 
 
 class EpochEnd(lightning.Callback):
@@ -31,7 +36,10 @@ class EpochEnd(lightning.Callback):
     of equals the one with the lower loss.
     """
 
-    def __init__(self, corpus: Corpus, validation: np.ndarray, *, patience: int | None, reporter: Reporter) -> None:
+    def __init__(
+        self, corpus: Corpus, validation: np.ndarray, *, patience: int | None, watch_flow: bool, reporter: Reporter
+    ) -> None:
+        self.flow = FlowWatch(corpus, validation if len(validation) else corpus.rows(TRAIN)) if watch_flow else None
         self.corpus = corpus
         self.validation = validation
         self.patience = patience
@@ -41,6 +49,7 @@ class EpochEnd(lightning.Callback):
         self.best_epoch: int | None = None
         self.best_weights: dict[str, Tensor] | None = None
         self.stopped = False
+        self.unwatched_tokens = 0
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         if self.stopped:  # killed between the decision to stop and the end of the run
@@ -54,7 +63,8 @@ class EpochEnd(lightning.Callback):
         started = time.perf_counter()
         scores = self._validate(pl_module)
         step = at.step + at.last - at.first
-        record = self._record(pl_module, at.epoch, step, scores, time.perf_counter() - started)
+        flow = self._flow(pl_module)
+        record = self._record(pl_module, at.epoch, step, scores, flow, time.perf_counter() - started)
         self.history.append(record.as_dict())
         best = scores is not None and self._is_best(scores)
         if best and scores is not None:
@@ -75,11 +85,28 @@ class EpochEnd(lightning.Callback):
             return None
         return score(self.corpus.labels[self.validation], predicted, self.corpus.classes)
 
+    def _flow(self, module: TextTraining) -> dict[str, Any] | None:
+        self.unwatched_tokens += module.sums.tokens
+        if self.flow is None or self.unwatched_tokens < TOKENS_PER_WATCH:
+            return None
+        self.unwatched_tokens = 0
+        found = self.flow.measure(module.model)
+        if found is not None:
+            for message in self.flow.onset(found):
+                self.reporter.warn(message)
+        return found
+
     def _is_best(self, scores: Scores) -> bool:
         return self.best_score is None or (scores.accuracy, -scores.log_loss) > self.best_score
 
     def _record(
-        self, module: TextTraining, epoch: int, step: int, scores: Scores | None, seconds: float
+        self,
+        module: TextTraining,
+        epoch: int,
+        step: int,
+        scores: Scores | None,
+        flow: dict[str, Any] | None,
+        seconds: float,
     ) -> EpochRecord:
         sums = module.sums
         counted = max(1, sums.texts if not sums.skipped else round(sums.texts * (1 - sums.skipped / sums.steps)))
@@ -97,6 +124,7 @@ class EpochEnd(lightning.Callback):
             seconds=sums.seconds + seconds,
             tokens_per_second=sums.tokens / sums.seconds if sums.seconds else 0.0,
             peak_memory_mb=peak_memory_mb(),
+            gradient_flow=flow,
         )
 
     def state_dict(self) -> dict[str, Any]:
@@ -106,6 +134,7 @@ class EpochEnd(lightning.Callback):
             "best_epoch": self.best_epoch,
             "best_weights": self.best_weights,
             "stopped": self.stopped,
+            "unwatched_tokens": self.unwatched_tokens,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -114,6 +143,7 @@ class EpochEnd(lightning.Callback):
         self.best_epoch = state_dict["best_epoch"]
         self.best_weights = state_dict["best_weights"]
         self.stopped = state_dict["stopped"]
+        self.unwatched_tokens = state_dict["unwatched_tokens"]
 
 
 class SaveState(lightning.Callback):

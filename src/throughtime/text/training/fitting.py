@@ -93,7 +93,13 @@ def fit(
         reporter=reporter,
     )
     validation = validation_rows(corpus, config.training.validation_limit, seed)
-    end = EpochEnd(corpus, validation, patience=config.training.patience, reporter=reporter)
+    end = EpochEnd(
+        corpus,
+        validation,
+        patience=config.training.patience,
+        watch_flow=config.training.gradient_flow,
+        reporter=reporter,
+    )
     callbacks: list[lightning.Callback] = [end]
     state = None
     if scratch is not None:

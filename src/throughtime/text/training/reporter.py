@@ -10,7 +10,8 @@ class EpochRecord:
 
     gradient_norm: mean norm before clipping. seconds: training and validation of this epoch. tokens_per_second: tokens
     that went through the model, without padding, segments left out, and validation. peak_memory_mb: resident, of the
-    whole process so far.
+    whole process so far. gradient_flow: for each direction of each layer what a gradient is
+    multiplied by on its way back through time, see `flow_watch.FlowWatch`; None where it is not measured.
     """
 
     epoch: int
@@ -26,6 +27,7 @@ class EpochRecord:
     seconds: float
     tokens_per_second: float
     peak_memory_mb: float
+    gradient_flow: dict[str, Any] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
