@@ -20,6 +20,7 @@ _COMMANDS: Final = {
     "train": ("throughtime.cli.train", "train", "Labelled texts in, a model directory out."),
     "evaluate": ("throughtime.cli.evaluate", "evaluate", "Accuracy, F1, calibration, confusion matrix."),
     "predict": ("throughtime.cli.predict", "predict", "Labels and probabilities of texts, as JSON Lines."),
+    "diagnose": ("throughtime.cli.diagnose", "diagnose", "How gradients flow through time, a verdict, a picture."),
     "data": ("throughtime.cli.data", "data_app", "What is in data, and what is wrong with it."),
     "recipe": ("throughtime.cli.recipe", "recipe_app", "The configurations that come with the package."),
 }

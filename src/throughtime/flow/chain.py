@@ -32,12 +32,16 @@ class Chain:
 
     @staticmethod
     def of(trace: DirectionTrace, sequences: int) -> "Chain":
-        """Of the `sequences` longest sequences; of equal ones the first."""
-        lengths = trace.lengths[:sequences]
+        """Of the `sequences` longest sequences; of equally long ones, of some that lie evenly over the batch."""
+        ties = int((trace.lengths == trace.lengths[0]).sum())
+        chosen = torch.arange(min(sequences, len(trace.lengths)))
+        if ties > sequences:  # segments of texts: not all of one text
+            chosen = chosen * ties // sequences
+        lengths = trace.lengths[chosen]
         rows = torch.arange(len(lengths))
         from_start = (lengths - 1 - torch.arange(int(lengths[0])).unsqueeze(1)).clamp(min=0)
         drive, before = (
-            torch.nn.utils.rnn.pad_sequence([step[:sequences] for step in steps])[rows, from_start]
+            torch.nn.utils.rnn.pad_sequence([step[chosen[chosen < len(step)]] for step in steps])[rows, from_start]
             for steps in (trace.drive, trace.before)
         )
         return Chain(trace.steps, drive, before, tuple(int(length) for length in lengths))

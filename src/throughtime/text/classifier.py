@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,9 @@ from throughtime.runtime.model_dir import ModelDirectory, read_model_directory, 
 from throughtime.runtime.predictor import Predictor
 from throughtime.spec.errors import DataError, ModelError, OptionError
 from throughtime.spec.model import LabelKind, ModelConfig
+
+if TYPE_CHECKING:
+    from throughtime.flow import GradientFlow
 
 _KEYS = {
     "epochs": "training.epochs",
@@ -169,6 +172,21 @@ class TextClassifier:
         if weights is not None:
             _require_same_length(texts, "sample_weight", weights)
         return float(np.average(right, weights=weights))
+
+    def gradient_flow(self, X: Iterable[str], y: Iterable[Any], **settings: Any) -> "GradientFlow":
+        """How gradients flow through time in the fitted model, on these texts and labels; needs torch.
+
+        Args:
+            settings: of `throughtime.flow.measure`.
+        Raises:
+            DataError: lengths differ, a label that the model does not have, or no text with a token.
+            ModelError: the model is a bag of words, which has no recurrence.
+            OptionError: a setting with a wrong name or value.
+        """
+        from throughtime.text.training.flow import directory_flow
+
+        self._fitted()
+        return directory_flow(self._model, _texts(X), [str(label) for label in y], **settings)
 
     def save(self, path: str | Path, *, force: bool = False) -> None:
         """Writes a model directory, as `throughtime train` does.

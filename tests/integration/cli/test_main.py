@@ -15,7 +15,7 @@ import pytest
 from throughtime import __version__
 
 Run = Callable[..., Any]
-COMMANDS = ("train", "evaluate", "predict", "data", "recipe")
+COMMANDS = ("train", "evaluate", "predict", "diagnose", "data", "recipe")
 FORBIDDEN = ("torch", "lightning", "torchmetrics", "pyarrow", "sklearn", "scipy", "pandas", "yaml")
 # Unbuffered output would hide what happens when the last of it cannot be written.
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
@@ -59,7 +59,9 @@ def test_help_names_every_command_and_loads_almost_nothing(run: Run) -> None:
     assert max(map(len, done.stdout.splitlines())) <= 80
 
 
-@pytest.mark.parametrize("command", [("train",), ("evaluate",), ("predict",), ("data", "check"), ("recipe", "show")])
+@pytest.mark.parametrize(
+    "command", [("train",), ("evaluate",), ("predict",), ("diagnose",), ("data", "check"), ("recipe", "show")]
+)
 def test_every_command_has_help_without_training_libraries(command: tuple[str, ...]) -> None:
     done, modules = without_training_libraries(*command, "--help")
     assert done.returncode == 0, done.stderr

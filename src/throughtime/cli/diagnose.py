@@ -1,0 +1,126 @@
+"""`throughtime diagnose`: how gradients flow through time in a trained model, with a verdict and a picture."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from throughtime.cli.console import counting
+from throughtime.spec.errors import DataError, OptionError
+
+if TYPE_CHECKING:
+    from throughtime.flow import GradientFlow
+    from throughtime.text.reading import Source
+
+PICTURE: Final = "gradient-flow.png"
+NUMBERS: Final = "gradient-flow.json"
+
+
+def diagnose(
+    model: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Folder that `throughtime train` wrote.", show_default=False)
+    ],
+    data: Annotated[
+        str,
+        typer.Argument(
+            metavar="DATA",
+            help="A folder with a folder a class, a .csv, .tsv, .jsonl or .parquet file, or imdb.",
+            show_default=False,
+        ),
+    ],
+    limit: Annotated[int, typer.Option(metavar="N", min=1, help="Measure on so many texts, drawn from all.")] = 32,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help=f"Folder for {PICTURE} (and a dark one) and {NUMBERS}.",
+            show_default="that of the model",
+        ),
+    ] = None,
+    text_column: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Column of the texts.", show_default="guessed")
+    ] = None,
+    label_column: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Column of the labels.", show_default="guessed")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the texts that are drawn, and of random directions.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the JSON in place of the table.")] = False,
+) -> None:
+    """Measure how gradients flow through time: how far they reach, a verdict in words, and advice.
+
+    Measures in evaluation mode, in float64, on the loss of the labels; the model is left as it is.
+    """
+    from throughtime.runtime.atomic import output_error, write_file
+    from throughtime.runtime.model_dir import read_model_directory
+    from throughtime.text.reading import Columns, open_source
+
+    directory = read_model_directory(model)
+    if directory.config.encoder.kind == "bag":
+        from throughtime.text.training.flow import require_recurrence
+
+        require_recurrence("bag")
+    source = open_source(data, Columns(text=text_column, label=label_column))
+    texts, labels = _draw(source, directory.config.labels, limit, seed)
+    folder = model if out is None else out
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise output_error(error, folder) from error
+
+    from throughtime.text.training.flow import directory_flow
+
+    print(f"measuring on {len(texts):,} texts", file=sys.stderr, flush=True)
+    flow = directory_flow(directory, texts, labels, seed=seed)
+    numbers = flow.to_json() + "\n"
+    written = [folder / NUMBERS]
+    write_file(written[0], numbers.encode())
+    written += _pictures(flow, folder / PICTURE)
+    if as_json:
+        typer.echo(numbers, nl=False)
+    else:
+        typer.echo(f"{model} on {source.name}\n\n{flow}\n\nwritten: {', '.join(map(str, written))}")
+
+
+def _draw(source: "Source", names: tuple[str, ...], limit: int, seed: int) -> tuple[list[str], list[str]]:
+    """`limit` of the source's texts, each as likely as any other, with their labels, in the source's order.
+
+    Raises:
+        DataError: there are no labels, one that the model lacks, or no texts.
+    """
+    import random
+
+    known, generator, seen = set(names), random.Random(seed), 0
+    drawn: list[tuple[int, str, str]] = []
+    with counting("read") as count:
+        for batch in source.rows():
+            if batch.labels is None:
+                raise DataError(f"{source.name} has no labels: diagnose needs them; name their column (--label-column)")
+            for row, (text, label) in enumerate(zip(batch.texts, batch.labels, strict=True)):
+                if label not in known:
+                    raise DataError(
+                        f"{batch.where(row)}: label {label!r} is no class of the model ({', '.join(names[:10])}): "
+                        "correct it, remove the row, or diagnose another model"
+                    )
+                # The first `limit`, and then each in the place of a random one, less and less often.
+                if seen < limit:
+                    drawn.append((seen, text, label))
+                elif (place := generator.randrange(seen + 1)) < limit:
+                    drawn[place] = (seen, text, label)
+                seen += 1
+            count(len(batch.texts))
+    if not drawn:
+        raise DataError(f"{source.name} holds no texts: give a file or folder that does")
+    drawn.sort()
+    return [text for _, text, _ in drawn], [label for *_, label in drawn]
+
+
+def _pictures(flow: "GradientFlow", path: Path) -> list[Path]:
+    """Those that were drawn; none, and a line that says so, where matplotlib is not installed."""
+    from throughtime.flow.plot import save_themes
+
+    try:
+        return save_themes(flow, path)
+    except OptionError as error:
+        print(f"no picture: {error}", file=sys.stderr)
+        return []

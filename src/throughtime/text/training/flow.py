@@ -1,0 +1,134 @@
+"""The flow of gradients through time in a text model: the place where `flow`, which knows layers, meets texts."""
+
+import copy
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from throughtime.flow import GradientFlow, Settings
+from throughtime.flow.stack import measure_stack
+from throughtime.flow.trace import Trace
+from throughtime.nn.lengths import Unpadded, check_lengths
+from throughtime.nn.state import zero_state
+from throughtime.runtime.encoding import TextEncoder
+from throughtime.runtime.model_dir import ModelDirectory
+from throughtime.spec.errors import DataError, ModelError
+from throughtime.text.config import TrainConfig
+from throughtime.text.training.encoder import BagEncoder, RecurrentEncoder, piece_lengths
+from throughtime.text.training.model import TextModel
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+"""(scores (texts, classes), labels (texts,)) → a scalar, as training minimises it."""
+
+
+def directory_flow(
+    directory: ModelDirectory, texts: Sequence[str], labels: Sequence[str], **settings: Any
+) -> GradientFlow:
+    """Measures a trained model on labelled texts.
+
+    L is the mean cross-entropy of the labels, without the label smoothing and class weights of training. Texts without
+    a token, which a model never sees, are left out.
+
+    Args:
+        labels: the class of each text, by the name that the model directory has.
+        settings: of `flow.measure`.
+    Raises:
+        ModelError: the model is a bag of words, which has no time for gradients to flow through.
+        DataError: texts and labels differ in number, a label that the model does not have, or no text with a token.
+        OptionError: a setting with a wrong name or value.
+    """
+    chosen = Settings.read(settings)
+    require_recurrence(directory.config.encoder.kind)
+    if len(texts) != len(labels):
+        raise DataError(f"texts and labels must have the same length, but {len(texts)} != {len(labels)}")
+    names = directory.config.labels
+    number = {name: place for place, name in enumerate(names)}
+    if unknown := [label for label in labels if label not in number]:
+        raise DataError(f"label {unknown[0]!r} is no class of the model, which has {', '.join(names[:10])}")
+    ids = TextEncoder(directory.tokenizer_json, directory.config.preprocessing).encode(texts)
+    kept = [place for place, tokens in enumerate(ids) if len(tokens)]
+    if not kept:
+        raise DataError("no text holds a single token, so there is nothing to measure; give texts with words")
+    model = TextModel(directory.config.encoder, directory.config.head, TrainConfig())
+    model.load_tensors(directory.tensors)
+    empty = len(ids) - len(kept)
+    return text_flow(
+        model,
+        torch.from_numpy(np.concatenate([ids[place] for place in kept]).astype(np.int64)),
+        torch.tensor([len(ids[place]) for place in kept]),
+        torch.tensor([number[labels[place]] for place in kept]),
+        nn.functional.cross_entropy,
+        chosen,
+        loss_name="mean cross-entropy of the labels",
+        notes=(f"{empty:,} of the texts are empty and left out",) if empty else (),
+    )
+
+
+def text_flow(
+    model: TextModel,
+    ids: Tensor,
+    lengths: Tensor,
+    labels: Tensor,
+    loss: Loss,
+    settings: Settings,
+    *,
+    loss_name: str,
+    notes: tuple[str, ...] = (),
+) -> GradientFlow:
+    """Measures the recurrent stack of a model in evaluation mode; the model is only read.
+
+    Where the encoder starts afresh every `segment` tokens, each segment is a sequence of its own, and T is its end.
+
+    Args:
+        ids: (tokens,) int64, texts end to end. lengths: (texts,), each at least 1. labels: (texts,).
+    Raises:
+        ModelError: the model is a bag of words.
+    """
+    encoder = model.encoder
+    if isinstance(encoder, BagEncoder):
+        require_recurrence("bag")
+    assert isinstance(encoder, RecurrentEncoder)
+    pieces = lengths if encoder.segment is None else piece_lengths(lengths, encoder.segment)
+    with torch.inference_mode(False):
+        rows = Unpadded(pieces, False, ids.device)
+        vectors = nn.functional.embedding(ids, encoder.embedding.weight.detach()).double()
+        head = copy.deepcopy(model.head).double().eval()
+
+    def loss_of(trace: Trace) -> Tensor:
+        scores = head(rows.take(trace.output), lengths)
+        return loss(scores, labels)
+
+    x = rows.pad(vectors)
+    layer = encoder.recurrent
+    if encoder.segment is not None:
+        segmented = (
+            f"the model starts afresh every {encoder.segment} tokens: a sequence is a segment of a text, and no "
+            "gradient passes from one to the next"
+        )
+        notes = (segmented, *notes)
+    return measure_stack(
+        layer.options,
+        layer.all_weights,
+        x,
+        zero_state(layer.options, len(pieces), x),
+        check_lengths(pieces, x.shape[0], x.shape[1], x.device),
+        loss_of,
+        settings,
+        model=f"{layer!r} under {model.head.pooling} pooling, {len(lengths):,} texts",
+        loss=loss_name,
+        notes=notes,
+    )
+
+
+def require_recurrence(kind: str) -> None:
+    """Raises:
+    ModelError: `kind`, as `EncoderConfig` has it, is a bag of words.
+    """
+    if kind == "bag":
+        raise ModelError(
+            "this model is a bag of words (encoder.kind: bag): it has no recurrence, so no gradient flows through "
+            "time; train one with encoder.kind: recurrent"
+        )
