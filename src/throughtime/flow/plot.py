@@ -170,7 +170,7 @@ def _heading(figure: "Figure", flow: GradientFlow, look: Colours) -> None:
     end = first.get_window_extent().x1 / figure.dpi
     figure.text((end + 0.24) / width, 1 - 0.2 / height, flow.model, **style)
     where = f"{flow.worst.name}: " if len(flow.directions) > 1 else ""
-    lines = "\n".join(textwrap.wrap(where + flow.reason, 150)[:2])
+    lines = "\n".join(textwrap.wrap(where + flow.reason, 172)[:2])
     figure.text(0.25 / width, 1 - 0.52 / height, _in_symbols(lines), fontsize=8.5, va="top", color=look.muted)
     if len(flow.directions) > 1:
         left = 0.25
@@ -190,7 +190,7 @@ def _reach(panel: Any, entries: Sequence[tuple[str, DirectionFlow]], look: Colou
         if bands:
             panel.plot(direction.lags, _shown(direction.mean.median), ":", color=colour, linewidth=1.4)
         ends.append((name, colour, direction.lags, direction.norm.median))
-    _log_axis(panel, [values for *_, values in ends], at_most=VANISHING / 4, at_least=2.0)
+    _log_axis(panel, [direction.norm for _, direction in entries], at_most=VANISHING / 4, at_least=2.0)
     panel.set_xlim(0, max(int(lags[-1]) for _, _, lags, _ in ends))
     _threshold(panel, VANISHING, f"vanishing: below {VANISHING:.0%}", look)
     if panel.get_ylim()[1] > EXPLODING:
@@ -213,7 +213,7 @@ def _loss(panel: Any, flow: GradientFlow, look: Colours) -> None:
             panel.plot(direction.distance, _shown(direction.loss_to_c.median), ":", color=colour, linewidth=1.4)
         name = _short(direction) if len(flow.directions) > 1 else ""
         ends.append((name, colour, direction.distance, direction.loss_to_h.median))
-    _log_axis(panel, [values for *_, values in ends])
+    _log_axis(panel, [direction.loss_to_h for direction in flow.directions])
     panel.set_xlim(0, max(1, flow.seq_len - 1))
     panel.set_title("What the loss sends to each state")
     panel.set_xlabel("distance from the end of the sequence (steps)")
@@ -265,6 +265,8 @@ def _gates(panel: Any, flow: GradientFlow, look: Colours) -> None:
                 panel.barh(row, 100 * (stop - start), left=100 * start, height=0.72, color=colour)
             places.append(row)
             labels.append(gate.name)
+            mean = f"{round(gate.mean, 2) + 0.0:.2f}".replace("-", "−")
+            panel.text(103, row, mean, fontsize=8, color=look.muted, va="center")
             row += 1
         if len(flow.directions) > 1:
             panel.text(
@@ -283,6 +285,7 @@ def _gates(panel: Any, flow: GradientFlow, look: Colours) -> None:
     panel.set_xlim(0, 100)
     panel.grid(visible=False)
     panel.spines["left"].set_visible(False)
+    panel.text(1.03, 1.03, "mean", transform=panel.transAxes, fontsize=8, color=look.muted)
     panel.set_title("Where the gates stand")
     panel.set_xlabel(f"share of activations (%); near: within {NEAR:g}")
     names = ((look.low, "near the low end"), (look.between, "between"), (look.high, "near the high end"))
@@ -307,19 +310,22 @@ def _shown(values: Array) -> Array:
     return np.where(np.isfinite(shown), shown, 1e300)
 
 
-def _log_axis(panel: Any, values: Sequence[Array], *, at_most: float = math.inf, at_least: float = 0.0) -> None:
-    """A logarithmic axis over the positive values, down to _LOWEST of its top.
+def _log_axis(panel: Any, spreads: Sequence[Spread], *, at_most: float = math.inf, at_least: float = 0.0) -> None:
+    """A logarithmic axis over what is positive of medians and bands, at least two decades and at most as _LOWEST says.
 
     Args:
         at_most, at_least: what its low and its high end are at most and at least.
     """
-    every = np.concatenate(values)
+    from matplotlib.ticker import NullFormatter
+
+    every = np.concatenate([part for spread in spreads for part in (spread.low, spread.median, spread.high)])
     known = every[np.isfinite(every) & (every > 0)]
     highest, lowest = (float(known.max()), float(known.min())) if len(known) else (1.0, 0.1)
-    top = min(highest, _HIGHEST * max(1.0, at_least) if at_least else math.inf)
-    bottom = min(max(lowest, _LOWEST * min(top, 1.0)), at_most)
+    top = min(highest, _HIGHEST) if at_least else highest
+    bottom = min(max(lowest, _LOWEST * min(top, 1.0)), at_most, top / 50)
     panel.set_yscale("log")
     panel.set_ylim(0.7 * bottom, max(2.0 * top, at_least))
+    panel.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _threshold(panel: Any, level: float, text: str, look: Colours) -> None:

@@ -39,7 +39,7 @@ def test_it_prints_a_verdict_and_writes_numbers_and_pictures(run: Run, model_pat
         "f  ",
     ):
         assert part in result.out
-    assert result.out.splitlines()[0] == f"{model_path} on data.csv"
+    assert result.out.splitlines()[0] == f"{model_path} on {data}"
     numbers = json.loads((model_path / "gradient-flow.json").read_text())
     model = read_model_directory(model_path)  # whole, with the new files in its folder
     texts, labels = zip(*ROWS, strict=True)
@@ -112,7 +112,7 @@ def test_bad_input(run: Run, model_path: Path, data: Path, tmp_path: Path) -> No
     assert "nowhere.csv" in run("diagnose", model_path, tmp_path / "nowhere.csv").refusal()
     assert "does not exist" in run("diagnose", tmp_path / "none", data).refusal()
     (tmp_path / "no-labels.csv").write_text("text\ngood\n")
-    assert "diagnose needs them" in run("diagnose", model_path, tmp_path / "no-labels.csv").refusal()
+    assert "no-labels.csv" in run("diagnose", model_path, tmp_path / "no-labels.csv").refusal()
     (tmp_path / "header.csv").write_text("text,label\n")
     assert "header.csv" in run("diagnose", model_path, tmp_path / "header.csv").refusal()
     (tmp_path / "empty.csv").write_text("text,label\n,pos\n")
