@@ -179,7 +179,9 @@ def _backward(ctx: Any, *upstream: Tensor | None) -> tuple[Any, ...]:
         x, lengths, ctx.by_step, h_0, c_0, weights, y, saved, *upstream_of_results, wanted, ctx.masks, ctx.options
     )
     d_x, d_h_0, d_c_0, *d_weights = (part if want else None for part, want in zip(found, wanted, strict=True))
-    return (d_x, None, None, d_h_0, d_c_0, d_weights, [None] * len(ctx.masks), None, None)
+    # torch takes a list for one of gradients if all in it are tensors, and else for one value.
+    d_masks = None if any(mask is None for mask in ctx.masks) else [None] * len(ctx.masks)
+    return (d_x, None, None, d_h_0, d_c_0, d_weights, d_masks, None, None)
 
 
 torch.library.register_autograd("throughtime::layer_forward", _backward, setup_context=_setup_context)
