@@ -42,7 +42,7 @@ struct BackwardCells {
                 if (upstream) acc[r][j] += load_part(at.d_y[first + r] + u + j * L, real_lanes(u + j * L));
             }
         }
-        product<T, R, NB>(at.d_later + first, K, packed + p * K * kBlocks * L, acc);
+        product_for_cell<T, R, NB, true>(at.d_later + first, K, packed + p * K * kBlocks * L, acc);
     }
 
     template <int R, int NB>
@@ -66,9 +66,9 @@ struct BackwardCells {
     // GRU, reset before: d (r * h) from d n of all units, then d r; the rest of `direct`.
     template <int R, int NB>
     void through_reset(const BackRows<T>& at, i64 first, i64 p) const {
-        V acc[R][NB]{};
+        V acc[R][NB];
         const i64 Hp = lay.Hp;
-        product<T, R, NB>(const_cast<const T* const*>(at.d_gates) + first, Hp,
+        product_for_cell<T, R, NB, false>(const_cast<const T* const*>(at.d_gates) + first, Hp,
                           packed + lay.back_candidate_at() + p * Hp * kBlocks * L, acc);
         for (int r = 0; r < R; ++r) {
             for (int j = 0; j < NB; ++j) {

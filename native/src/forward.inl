@@ -23,24 +23,30 @@ static void project_panel(const Layout<T>& lay, const T* packed, const T** x, i6
     with_constant<kBlocks>(lay.panel_vectors(p), [&](auto vectors) {
         constexpr int NV = decltype(vectors)::value;
         const T* panel = packed + p * lay.I * (lay.by_gates() ? NV : kBlocks) * L;
+        const T* const bias = packed + lay.bias_at();
+        const i64 width = lay.input_width();
+        i64 column[NV];
+#pragma GCC unroll 4
+        for (int j = 0; j < NV; ++j) column[j] = lay.column(p, j);
         for (i64 k = 0; k < lay.I; k += kChunkK) {
             const i64 K = least(kChunkK, lay.I - k);
             for_tiles<NV>(rows, [&](auto tile, i64 first) {
                 constexpr int R = decltype(tile)::value;
                 Vec<T> acc[R][NV];
                 const T* from[R];
+                T* const sums = out + first * width;
 #pragma GCC unroll 8
                 for (int r = 0; r < R; ++r) {
                     from[r] = x[first + r] + k;
-                    const T* start = k == 0 ? packed + lay.bias_at() : out + (first + r) * lay.input_width();
+                    const T* start = k == 0 ? bias : sums + r * width;
 #pragma GCC unroll 4
-                    for (int j = 0; j < NV; ++j) acc[r][j] = load(start + lay.column(p, j));
+                    for (int j = 0; j < NV; ++j) acc[r][j] = load(start + column[j]);
                 }
                 product<T, R, NV>(from, K, panel + k * NV * L, acc);
 #pragma GCC unroll 8
                 for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 4
-                    for (int j = 0; j < NV; ++j) store(out + (first + r) * lay.input_width() + lay.column(p, j), acc[r][j]);
+                    for (int j = 0; j < NV; ++j) store(sums + r * width + column[j], acc[r][j]);
                 }
             });
         }

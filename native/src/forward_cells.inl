@@ -31,10 +31,10 @@ struct ForwardCells {
 
     template <int R>
     void lstm(const StepRows<T>& at, i64 first, i64 p) const {
-        V acc[R][4]{};
+        V acc[R][4];
         const i64 u = p * L;
         prefetch_saved<R>(at, first, u);
-        product<T, R, 4>(at.h_prev + first, lay.H, packed + lay.hidden_at() + p * lay.H * 4 * L, acc);
+        product_for_cell<T, R, 4, false>(at.h_prev + first, lay.H, packed + lay.hidden_at() + p * lay.H * 4 * L, acc);
 #pragma GCC unroll 8
         for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 4
@@ -58,11 +58,11 @@ struct ForwardCells {
 
     template <int R>
     void gru(const StepRows<T>& at, i64 first, i64 p) const {
-        V acc[R][3]{};
+        V acc[R][3];
         const i64 u = p * L, Hp = lay.Hp;
         prefetch_saved<R>(at, first, u);
         const V bias_hn = load(packed + lay.bias_hn_at() + u);
-        product<T, R, 3>(at.h_prev + first, lay.H, packed + lay.hidden_at() + p * lay.H * 3 * L, acc);
+        product_for_cell<T, R, 3, false>(at.h_prev + first, lay.H, packed + lay.hidden_at() + p * lay.H * 3 * L, acc);
 #pragma GCC unroll 8
         for (int r = 0; r < R; ++r) {
             acc[r][0] += load(at.gates[first + r] + Hp + u);
@@ -87,9 +87,9 @@ struct ForwardCells {
     // First half of a GRU that resets before the product: r and z of a block of units.
     template <int R>
     void reset_and_update(const StepRows<T>& at, i64 first, i64 p) const {
-        V acc[R][2]{};
+        V acc[R][2];
         const i64 u = p * L, Hp = lay.Hp;
-        product<T, R, 2>(at.h_prev + first, lay.H, packed + lay.hidden_at() + p * lay.H * 2 * L, acc);
+        product_for_cell<T, R, 2, false>(at.h_prev + first, lay.H, packed + lay.hidden_at() + p * lay.H * 2 * L, acc);
 #pragma GCC unroll 8
         for (int r = 0; r < R; ++r) {
             acc[r][0] += load(at.gates[first + r] + Hp + u);
@@ -112,9 +112,9 @@ struct ForwardCells {
     // Second half: the candidate and the new state of a panel of blocks, from r * h of all units.
     template <int R, int NB>
     void candidate(const StepRows<T>& at, i64 first, i64 p) const {
-        V acc[R][NB]{};
+        V acc[R][NB];
         const i64 u = p * kBlocks * L;
-        product<T, R, NB>(const_cast<const T* const*>(at.reset_h) + first, lay.H,
+        product_for_cell<T, R, NB, false>(const_cast<const T* const*>(at.reset_h) + first, lay.H,
                           packed + lay.candidate_at() + p * lay.H * kBlocks * L, acc);
         add_projection<R, NB>(at, first, u, acc);
         for (int r = 0; r < R; ++r) {
@@ -132,9 +132,9 @@ struct ForwardCells {
 
     template <int R, int NB>
     void rnn(const StepRows<T>& at, i64 first, i64 p) const {
-        V acc[R][NB]{};
+        V acc[R][NB];
         const i64 u = p * kBlocks * L;
-        product<T, R, NB>(at.h_prev + first, lay.H, packed + lay.hidden_at() + p * lay.H * kBlocks * L, acc);
+        product_for_cell<T, R, NB, false>(at.h_prev + first, lay.H, packed + lay.hidden_at() + p * lay.H * kBlocks * L, acc);
         add_projection<R, NB>(at, first, u, acc);
         switch (lay.options.nonlinearity) {
             case Nonlinearity::tanh: return finish_rnn<Nonlinearity::tanh>(at, first, u, acc);

@@ -7,8 +7,6 @@ static inline int threads_for(int threads, i64 parts, i64 products) {
     return products < 400000 ? 1 : static_cast<int>(least(threads, parts));
 }
 
-constexpr i64 kTokens = 128;  // of a chunk: d_gates and inputs of so many tokens stay in the second cache
-
 constexpr i64 kRows = 48;      // of a chunk towards x: its sums stay in the first cache beside a panel
 
 // Where tokens are: each step's in the order of rank.
@@ -104,109 +102,6 @@ static void gradient_of_input(const BackwardLayer<T>& layer) {
     });
 }
 
-// One gradient of a weight: sum over tokens of d_gates columns [first_slot, + slots) times the rows of one other factor.
-struct WeightProduct {
-    int first_slot, slots;
-    i64 columns;         // of the other factor: I, H or P
-    int first_gate = 0;  // the first slot as `gate` counts
-};
-
-// Accumulates d_weight (its rows by slot, in torch's order) over chunks of tokens. A thread has some columns of d_gates, so
-// that no sum depends on the number of threads. Each chunk is summed in registers, and chunks one after the other.
-template <class T>
-class WeightGradient {
-public:
-    static constexpr int L = kLanes<T>;
-    static constexpr i64 kWidth = kBlocks * L;
-    static constexpr int kTile = kRowsOfFour;
-
-    WeightGradient(const Layout<T>& lay, const WeightProduct& product, int thread, int threads)
-        : lay_(lay), product_(product) {
-        const i64 tiles = ceil_div(product.slots * lay.Hp, kTile);
-        first_ = least(product.slots * lay.Hp, tiles * thread / threads * kTile);
-        last_ = least(product.slots * lay.Hp, tiles * (thread + 1) / threads * kTile);
-        panels_ = ceil_div(product.columns, kWidth);
-    }
-
-    // All threads together: (columns of d_gates, columns of the other factor, padded), zero at first.
-    static i64 sums_size(const Layout<T>& lay, const WeightProduct& p) {
-        return p.slots * lay.Hp * ceil_div(p.columns, kWidth) * kWidth;
-    }
-    // Of one thread: the other factor's panels of a chunk, and one tile of d_gates.
-    static i64 work_size(i64 most_columns) {
-        return kTokens * ceil_div(most_columns, kWidth) * kWidth + padded<T>(kTokens * kTile);
-    }
-
-    void clear(T* sums) const {
-        const i64 width = panels_ * kWidth;
-        __builtin_memset(sums + first_ * width, 0, static_cast<std::size_t>((last_ - first_) * width) * sizeof(T));
-    }
-
-    // Adds `count` <= kTokens tokens: their d_gates rows, gates_stride apart, and the rows of the other factor.
-    void add(const T* d_gates, i64 gates_stride, const T* const* rows, i64 count, T* work, T* sums) const {
-        if (first_ == last_) return;
-        d_gates += product_.first_slot * lay_.Hp;
-        for (i64 p = 0; p < panels_; ++p) pack_panel(rows, count, p, work + p * kTokens * kWidth);
-        T* const tile = work + panels_ * kTokens * kWidth;
-        for (i64 row = first_; row < last_; row += kTile) {
-            with_constant<kTile>(static_cast<int>(least(kTile, last_ - row)), [&](auto size) {
-                constexpr int R = decltype(size)::value;
-                // Columns of d_gates lie far apart: packed once for all panels.
-                for (i64 k = 0; k < count; ++k) __builtin_memcpy(tile + k * R, d_gates + k * gates_stride + row, R * sizeof(T));
-                for (i64 p = 0; p < panels_; ++p) {
-                    with_constant<kBlocks>(vectors(p), [&](auto nv) {
-                        add_tile<R, decltype(nv)::value>(tile, count, work + p * kTokens * kWidth,
-                                                         sums + (row * panels_ + p) * kWidth);
-                    });
-                }
-            });
-        }
-    }
-
-    // This thread's rows into d_weight (G*H, columns).
-    void write(const T* sums, T* d_weight) const {
-        for (i64 row = first_; row < last_; ++row) {
-            const i64 unit = row % lay_.Hp;
-            if (unit >= lay_.H) continue;
-            const int slot = product_.first_gate + static_cast<int>(row / lay_.Hp);
-            __builtin_memcpy(d_weight + (lay_.gate(slot) * lay_.H + unit) * product_.columns, sums + row * panels_ * kWidth,
-                             static_cast<std::size_t>(product_.columns) * sizeof(T));
-        }
-    }
-
-private:
-    int vectors(i64 p) const { return static_cast<int>(ceil_div(least(kWidth, product_.columns - p * kWidth), L)); }
-
-    void pack_panel(const T* const* rows, i64 count, i64 p, T* panel) const {
-        const i64 from = p * kWidth, real = least(kWidth, product_.columns - from);
-        for (i64 i = 0; i < count; ++i) {
-            T* const out = panel + i * vectors(p) * L;
-            if (real == kWidth) {
-                __builtin_memcpy(out, rows[i] + from, kWidth * sizeof(T));
-                continue;
-            }
-            for (int j = 0; j < vectors(p); ++j) {
-                store(out + j * L, load_part(rows[i] + from + j * L, static_cast<int>(least(L, real - j * L))));
-            }
-        }
-    }
-
-    template <int R, int NV>
-    void add_tile(const T* tile, i64 count, const T* panel, T* out) const {
-        Vec<T> acc[R][NV]{};
-        product_of_packed<T, R, NV>(tile, count, panel, acc);
-#pragma GCC unroll 8
-        for (int r = 0; r < R; ++r, out += panels_ * kWidth) {
-#pragma GCC unroll 4
-            for (int j = 0; j < NV; ++j) store(out + j * L, load(out + j * L) + acc[r][j]);
-        }
-    }
-
-    Layout<T> lay_;
-    WeightProduct product_;
-    i64 first_, last_, panels_;
-};
-
 // d_gates' columns summed over tokens, for the biases: a thread has some blocks of columns.
 template <class T>
 static void add_columns(const T* d_gates, i64 stride, i64 count, i64 first_block, i64 last_block, T* sums) {
@@ -236,7 +131,10 @@ static void gradient_of_parameters(const BackwardLayer<T>& layer, const Backward
     const i64 sums_x = Gradient::sums_size(lay, of_x), sums_h = Gradient::sums_size(lay, of_h);
     const i64 sums_output = Gradient::sums_size(projection, of_output);
     const i64 sums_reset = Gradient::sums_size(lay, of_reset_h), width = lay.gates_width();
-    const i64 work_size = padded<T>(Gradient::work_size(most(lay.I, lay.H)));
+    // Both sides of a cell but GRU's and layer_norm's have the same gradients of sums: their tiles are packed once.
+    const bool together = of_x.first_slot == of_h.first_slot && of_x.slots == of_h.slots;
+    const i64 panels_x = Gradient::panels_size(lay.I), panels_h = Gradient::panels_size(lay.H);
+    const i64 work_size = (together ? panels_x + panels_h : most(panels_x, panels_h)) + Gradient::tiles_size();
     Workspace workspace;
     workspace.reserve(Workspace::size_of<T>(sums_x) + Workspace::size_of<T>(sums_h) + Workspace::size_of<T>(sums_reset) +
                       Workspace::size_of<T>(sums_output) +
@@ -257,7 +155,7 @@ static void gradient_of_parameters(const BackwardLayer<T>& layer, const Backward
         T* const work = work_at + thread * work_size;
         x.clear(at_x), h.clear(at_h), reset_h.clear(at_reset), output.clear(at_output);
         // A variant has summed its biases already.
-        const i64 biases = lay.in_passes(plan.batch) ? 0 : width / Gradient::L;
+        const i64 biases = lay.variant() ? 0 : width / Gradient::L;
         const i64 first_block = biases * thread / count, last_block = biases * (thread + 1) / count;
         for (i64 i = first_block * Gradient::L; i < last_block * Gradient::L; ++i) columns[i] = T(0);
         Tokens at{plan};
@@ -275,10 +173,14 @@ static void gradient_of_parameters(const BackwardLayer<T>& layer, const Backward
                 rows[3][i] = saved + lay.of_output * lay.Hp;
             });
             const T* const d_gates = d.d_gates + first * width;
-            x.add(d_gates, width, rows[0], n, work, at_x);
-            h.add(d_gates, width, rows[1], n, work, at_h);
-            reset_h.add(d_gates, width, rows[2], n, work, at_reset);
-            output.add(d_gates + lay.projected_at(), width, rows[3], n, work, at_output);
+            if (together) {
+                Gradient::add(d_gates, width, n, {{x, rows[0], at_x}, {h, rows[1], at_h}}, work);
+            } else {
+                Gradient::add(d_gates, width, n, {{x, rows[0], at_x}}, work);
+                Gradient::add(d_gates, width, n, {{h, rows[1], at_h}}, work);
+            }
+            Gradient::add(d_gates, width, n, {{reset_h, rows[2], at_reset}}, work);
+            Gradient::add(d_gates + lay.projected_at(), width, n, {{output, rows[3], at_output}}, work);
             add_columns(d_gates, width, n, first_block, last_block, columns);
         }
         x.write(at_x, d.d_weights.weight_ih);
@@ -286,7 +188,7 @@ static void gradient_of_parameters(const BackwardLayer<T>& layer, const Backward
         reset_h.write(at_reset, d.d_weights.weight_hh);
         output.write(at_output, d.d_weights.weight_hr);
     });
-    if (lay.in_passes(plan.batch)) return;
+    if (lay.variant()) return;
 
     const auto write_bias = [&](T* d_bias, int first_slot, int slots) {
         if (d_bias == nullptr) return;
@@ -301,13 +203,13 @@ static void gradient_of_parameters(const BackwardLayer<T>& layer, const Backward
 template <class T>
 static void backward(const BackwardLayer<T>& layer) {
     const Layout<T> lay(layer.options);
-    const bool in_passes = lay.in_passes(layer.plan.batch);
+    const bool variant = lay.variant();
     // What is summed step by step; another workspace than that of the sweep, which it outlives.
-    const i64 sums_size = in_passes ? VariantBackward<T>::sums_size(lay, layer.plan.batch) : 0;
+    const i64 sums_size = variant ? VariantBackward<T>::sums_size(lay, layer.plan.batch) : 0;
     Workspace workspace;
     if (sums_size > 0) workspace.reserve(Workspace::size_of<T>(sums_size * layer.directions));
     T* const sums = sums_size > 0 ? workspace.take<T>(sums_size * layer.directions) : nullptr;
-    if (in_passes) {
+    if (variant) {
         sweep_back<T, VariantBackward<T>>(layer, [&](VariantBackward<T>& part, int d, char* own, char* shared) {
             part.run(own, shared, sums + d * sums_size);
         });
@@ -323,7 +225,7 @@ static void backward(const BackwardLayer<T>& layer) {
             w.weight_hr != nullptr) {
             gradient_of_parameters(layer, direction);
         }
-        if (in_passes) gradient_of_vectors(layer, direction, sums + d * sums_size);
+        if (variant) gradient_of_vectors(layer, direction, sums + d * sums_size);
     }
 }
 
@@ -350,7 +252,7 @@ static void project_backward(const Options& options, const T* packed, const T* x
     const int members = static_cast<int>(least(threads, lay.blocks));
     const i64 size = Gradient::sums_size(lay, of_x);
     Workspace workspace;
-    const i64 work_size = padded<T>(Gradient::work_size(lay.I));
+    const i64 work_size = Gradient::panels_size(lay.I) + Gradient::tiles_size();
     workspace.reserve(Workspace::size_of<T>(size) + Workspace::size_of<T>(work_size * members));
     T* const sums = workspace.take<T>(size);
     T* const work = workspace.take<T>(work_size * members);
@@ -361,7 +263,7 @@ static void project_backward(const Options& options, const T* packed, const T* x
             const T* from[kTokens];
             const i64 n = least(kTokens, rows - first);
             for (i64 i = 0; i < n; ++i) from[i] = x + (first + i) * stride;
-            gradient.add(d_projected + first * width, width, from, n, work + thread * work_size, sums);
+            Gradient::add(d_projected + first * width, width, n, {{gradient, from, sums}}, work + thread * work_size);
         }
         gradient.write(sums, d_weight_ih);
     });

@@ -16,6 +16,7 @@
 #include "backward.inl"
 #include "variant_back_cells.inl"
 #include "variant_backward.inl"
+#include "weight_gradient.inl"
 #include "gradients.inl"
 #include "pooling.inl"
 #include "fingerprint.inl"

@@ -70,11 +70,6 @@ struct Layout {
         return o.cell > Cell::lstm || o.layer_norm || o.zoneout_h > 0 || o.zoneout_c > 0 || o.recurrent_mask || o.peephole ||
                o.coupled_gates || o.proj_size > 0;
     }
-    // Whether a step's sums go to memory, see variants.inl: where it must be, and where it is faster. The outputs of both ways
-    // are the same bits.
-    bool in_passes(i64 batch) const {
-        return variant() || (batch >= kPassesFromBatch && by_gates() && !reset_before());
-    }
     bool has_c() const { return options.cell == Cell::lstm; }
     bool by_gates() const { return input_slots > 1; }
     bool reset_before() const { return options.cell == Cell::gru && !options.reset_after; }

@@ -23,7 +23,7 @@ static inline Vec<T> held(Vec<T> v) {
 // The panel of weights some steps of the inner loop ahead: for tiles of few rows the processor's own prefetching from the
 // second cache does not keep up.
 template <class T, int NV>
-static inline __attribute__((always_inline)) void prefetch_panel(const T* panel) {
+static THROUGHTIME_INLINE void prefetch_panel(const T* panel) {
     constexpr int kAhead = 2048 / static_cast<int>(sizeof(T));
     constexpr int kLine = 64 / static_cast<int>(sizeof(T));
 #pragma GCC unroll 4
@@ -32,13 +32,13 @@ static inline __attribute__((always_inline)) void prefetch_panel(const T* panel)
 
 // One k: acc[r][j] += left(r) * panel[j]. Of the two factors the smaller set is held.
 template <class T, int R, int NV, class Left>
-static inline __attribute__((always_inline)) void add_products(const Left& left, const T* panel, Vec<T> (&acc)[R][NV]) {
+static THROUGHTIME_INLINE void add_products(const Left& left, const T* panel, Vec<T> (&acc)[R][NV]) {
     constexpr int L = kLanes<T>;
     if constexpr (R >= NV) {
         Vec<T> w[NV];
 #pragma GCC unroll 4
         for (int j = 0; j < NV; ++j) w[j] = held<T>(load(panel + j * L));
-#pragma GCC unroll 8
+#pragma GCC unroll 12
         for (int r = 0; r < R; ++r) {
             const Vec<T> a = Simd<T>::broadcast(left(r));
 #pragma GCC unroll 4
@@ -59,7 +59,7 @@ static inline __attribute__((always_inline)) void add_products(const Left& left,
 
 // rows[r] points at row r of the left factor; k runs over 0..K-1 of each.
 template <class T, int R, int NV>
-static inline __attribute__((always_inline)) void product(const T* const* rows, i64 K, const T* panel,
+static THROUGHTIME_INLINE void product(const T* const* rows, i64 K, const T* panel,
                                                           Vec<T> (&acc)[R][NV]) {
     const T* a[R];
 #pragma GCC unroll 8
@@ -70,12 +70,26 @@ static inline __attribute__((always_inline)) void product(const T* const* rows, 
     }
 }
 
-// The left factor is packed too: left(r, k) = a[k * R + r].
-template <class T, int R, int NV>
-static inline __attribute__((always_inline)) void product_of_packed(const T* a, i64 K, const T* panel, Vec<T> (&acc)[R][NV]) {
-    for (i64 k = 0; k < K; ++k, panel += NV * kLanes<T>, a += R) {
-        prefetch_panel<T, NV>(panel);
-        add_products<T, R, NV>([&](int r) { return a[r]; }, panel, acc);
+// The same, into sums that a cell goes on with; from zero, or with ADD from what is there. Where registers are few the sums must pass through memory there anyway, and the
+// loop stands apart: with the cell in the same function compilers spill the sums inside of the loop.
+template <class T, int R, int NV, bool ADD>
+#if defined(__AVX512F__)
+static THROUGHTIME_INLINE void
+#else
+static __attribute__((noinline)) void
+#endif
+product_for_cell(const T* const* rows, i64 K, const T* panel, Vec<T> (&acc)[R][NV]) {
+    Vec<T> sums[R][NV];
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 4
+        for (int j = 0; j < NV; ++j) sums[r][j] = ADD ? acc[r][j] : Vec<T>{};
+    }
+    product<T, R, NV>(rows, K, panel, sums);
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 4
+        for (int j = 0; j < NV; ++j) acc[r][j] = sums[r][j];
     }
 }
 

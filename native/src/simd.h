@@ -13,24 +13,19 @@
 
 #include "throughtime/layer.h"
 
+#define THROUGHTIME_INLINE inline __attribute__((always_inline))
+
 namespace throughtime::THROUGHTIME_NAMESPACE {
 
-// kPassesFromBatch: sequences from which the plain LSTM and GRU keep their sums in memory, as variants do. A tile's sums fill
-// the registers of AVX2, and the cells on top spill them; measured there (Zen 1, two threads), training and inference of
-// batches of 16 and more are 4 to 18 % faster in passes, those of 8 and less 2 to 15 % slower.
-constexpr i64 kNever = i64{1} << 62;
 #if defined(__AVX512F__)
 constexpr int kVectorBytes = 64;
 constexpr int kRowsOfFour = 6;  // rows of a tile with 4 vectors a row: 24 of 32 registers
-constexpr i64 kPassesFromBatch = kNever;
 #elif defined(__AVX2__)
 constexpr int kVectorBytes = 32;
 constexpr int kRowsOfFour = 3;  // 12 of 16
-constexpr i64 kPassesFromBatch = 12;
 #else
 constexpr int kVectorBytes = 16;
 constexpr int kRowsOfFour = 2;  // 8 of 16: without fma, products need registers too
-constexpr i64 kPassesFromBatch = 12;
 #endif
 
 template <class T>

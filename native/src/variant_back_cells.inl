@@ -79,33 +79,39 @@ struct VariantBackCells {
     }
 
     // To the gates' sums; of an LSTM only to o's and to the normalised c.
-    void gates(const VariantBackRow<T>& row, const Blocks& blocks) const {
+    void gates(const VariantBackRow<T>& at, const Blocks& blocks) const {
+        const VariantBackCells cells = *this;  // copies: see VariantCells::gates
+        const VariantBackRow<T> row = at;
         for (i64 u = blocks.first * L; u < blocks.last * L; u += L) {
-            const int n = static_cast<int>(least(L, lay.H - u));
+            const int n = static_cast<int>(least(L, cells.lay.H - u));
             const V d = load(row.d_m + u);
-            switch (lay.options.cell) {
-                case Cell::lstm: output(row, u, d); break;
-                case Cell::gru: gru(row, u, n, d); break;
-                case Cell::rnn: put(row, 0, u, d * slope_of(row, u)); break;
-                case Cell::ind_rnn: ind_rnn(row, u, n, d); break;
-                case Cell::min_gru: min_gru(row, u, n, d); break;
-                case Cell::min_lstm: min_lstm(row, u, n, d); break;
+            switch (cells.lay.options.cell) {
+                case Cell::lstm: cells.output(row, u, d); break;
+                case Cell::gru: cells.gru(row, u, n, d); break;
+                case Cell::rnn: cells.put(row, 0, u, d * cells.slope_of(row, u)); break;
+                case Cell::ind_rnn: cells.ind_rnn(row, u, n, d); break;
+                case Cell::min_gru: cells.min_gru(row, u, n, d); break;
+                case Cell::min_lstm: cells.min_lstm(row, u, n, d); break;
             }
         }
     }
 
     // LSTM: through c. Needs the whole row of d_cell with layer_norm.
-    void cell(const VariantBackRow<T>& row, const Blocks& blocks) const {
+    void cell(const VariantBackRow<T>& at, const Blocks& blocks) const {
+        const VariantBackCells cells = *this;
+        const VariantBackRow<T> row = at;
+        const bool layer_norm = lay.options.layer_norm;
         NormBack<T> back{};
         const T* const normal = row.saved + lay.of_cell * lay.Hp;
-        if (lay.options.layer_norm) back = NormBack<T>::of(row.d_cell, vectors + lay.norm_c_slot() * lay.Hp, normal, 1, lay.H, lay.Hp);
+        if (layer_norm) back = NormBack<T>::of(row.d_cell, vectors + lay.norm_c_slot() * lay.Hp, normal, 1, lay.H, lay.Hp);
         for (i64 u = blocks.first * L; u < blocks.last * L; u += L) {
-            const int n = static_cast<int>(least(L, lay.H - u));
+            const int n = static_cast<int>(least(L, cells.lay.H - u));
             V d_c = load(row.d_cell + u);
-            if (lay.options.layer_norm) {
-                d_c = real_part<T>(back.through(d_c, vector(lay.norm_c_slot(), u), load(normal + u), stats(row)[4]), n);
+            if (layer_norm) {
+                const V gain = cells.vector(cells.lay.norm_c_slot(), u);
+                d_c = real_part<T>(back.through(d_c, gain, load(normal + u), cells.stats(row)[4]), n);
             }
-            lstm(row, u, n, d_c + load(row.d_c + u));
+            cells.lstm(row, u, n, d_c + load(row.d_c + u));
         }
     }
 
@@ -125,19 +131,19 @@ struct VariantBackCells {
     }
 
 private:
-    V vector(int slot, i64 u) const { return load(vectors + slot * lay.Hp + u); }
-    V saved(const VariantBackRow<T>& row, int slot, i64 u) const { return load(row.saved + slot * lay.Hp + u); }
+    THROUGHTIME_INLINE V vector(int slot, i64 u) const { return load(vectors + slot * lay.Hp + u); }
+    THROUGHTIME_INLINE V saved(const VariantBackRow<T>& row, int slot, i64 u) const { return load(row.saved + slot * lay.Hp + u); }
     const T* stats(const VariantBackRow<T>& row) const { return row.saved + lay.saved_slots * lay.Hp; }
-    void add(const VariantBackRow<T>& row, int slot, i64 u, V v) const {
+    THROUGHTIME_INLINE void add(const VariantBackRow<T>& row, int slot, i64 u, V v) const {
         T* const at = row.sums + slot * lay.Hp + u;
         store(at, load(at) + v);
     }
-    void put(const VariantBackRow<T>& row, int slot, i64 u, V delta) const {
+    THROUGHTIME_INLINE void put(const VariantBackRow<T>& row, int slot, i64 u, V delta) const {
         store(row.delta + slot * lay.Hp + u, delta);
         add(row, slots.biases + slot, u, delta);
     }
     // The sign of a zero counts too: a plain cell gives the same bits as backward_cells.inl.
-    void add_direct(const VariantBackRow<T>& row, i64 u, V v) const {
+    THROUGHTIME_INLINE void add_direct(const VariantBackRow<T>& row, i64 u, V v) const {
         store(row.direct + u, row.zone_h.off() ? v : load(row.direct + u) + v);
     }
     V apart_from_product(const VariantBackRow<T>& row, i64 u) const {
@@ -161,7 +167,7 @@ private:
         }
     }
 
-    void output(const VariantBackRow<T>& row, i64 u, V d_m) const {
+    THROUGHTIME_INLINE void output(const VariantBackRow<T>& row, i64 u, V d_m) const {
         V c = load(row.c + u);
         if (lay.options.layer_norm) {
             c = S::fma(vector(lay.norm_c_slot(), u), saved(row, lay.of_cell, u), vector(lay.bias_c_slot(), u));
@@ -176,7 +182,7 @@ private:
         }
     }
 
-    void lstm(const VariantBackRow<T>& row, i64 u, int n, V d_c) const {
+    THROUGHTIME_INLINE void lstm(const VariantBackRow<T>& row, i64 u, int n, V d_c) const {
         const bool peephole = lay.options.peephole;
         const int s = lay.options.coupled_gates ? 0 : 1, pi = lay.peephole_slot();
         const V i = saved(row, 0, u), f = saved(row, 1, u), g = saved(row, 2, u), c_prev = load_part(row.c_prev + u, n);
@@ -207,7 +213,7 @@ private:
         store(row.d_c + u, d_prev);
     }
 
-    void gru(const VariantBackRow<T>& row, i64 u, int n, V d) const {
+    THROUGHTIME_INLINE void gru(const VariantBackRow<T>& row, i64 u, int n, V d) const {
         const V candidate = saved(row, 0, u), r = saved(row, 1, u), z = saved(row, 2, u), q = saved(row, 3, u);
         const V d_n = d * (T(1) - z) * (T(1) - candidate * candidate);
         put(row, 0, u, d_n);
@@ -217,7 +223,7 @@ private:
         add_direct(row, u, d * z);
     }
 
-    V slope_of(const VariantBackRow<T>& row, i64 u) const {
+    THROUGHTIME_INLINE V slope_of(const VariantBackRow<T>& row, i64 u) const {
         const V h = saved(row, 0, u);
         switch (lay.options.nonlinearity) {
             case Nonlinearity::tanh: return slope<T, Nonlinearity::tanh>(h);
@@ -228,14 +234,14 @@ private:
         return S::broadcast(T(1));
     }
 
-    void ind_rnn(const VariantBackRow<T>& row, i64 u, int n, V d) const {
+    THROUGHTIME_INLINE void ind_rnn(const VariantBackRow<T>& row, i64 u, int n, V d) const {
         const V delta = d * slope_of(row, u);
         put(row, 0, u, delta);
         add(row, slots.diagonal, u, delta * load_part(row.h_prev + u, n));
         add_direct(row, u, delta * vector(lay.diagonal_slot(), u));
     }
 
-    void min_gru(const VariantBackRow<T>& row, i64 u, int n, V d) const {
+    THROUGHTIME_INLINE void min_gru(const VariantBackRow<T>& row, i64 u, int n, V d) const {
         const V z = saved(row, 0, u), candidate = saved(row, 1, u);
         put(row, 0, u, d * (candidate - load_part(row.h_prev + u, n)) * (z * (T(1) - z)));
         put(row, 1, u, d * z);
@@ -243,7 +249,7 @@ private:
     }
 
     // h = (f h_{t-1} + i n) / (f + i): d h / d f = i (h_{t-1} - n) / (f + i)².
-    void min_lstm(const VariantBackRow<T>& row, i64 u, int n, V d) const {
+    THROUGHTIME_INLINE void min_lstm(const VariantBackRow<T>& row, i64 u, int n, V d) const {
         const V f = saved(row, 0, u), i = saved(row, 1, u), candidate = saved(row, 2, u);
         const V share_f = f / (f + i), share_i = i / (f + i);
         const V across = d * (load_part(row.h_prev + u, n) - candidate) * share_f * share_i;

@@ -39,42 +39,46 @@ struct VariantCells {
     }
 
     // New c of an LSTM, or h of the others.
-    void gates(const VariantRow<T>& row, const Blocks& blocks) const {
+    void gates(const VariantRow<T>& at, const Blocks& blocks) const {
+        // Of copies the compiler knows that no store changes them: what is used of them stays in registers.
+        const VariantCells cells = *this;
+        const VariantRow<T> row = at;
         for (i64 p = blocks.first; p < blocks.last; ++p) {
             const i64 u = p * L;
-            const int n = static_cast<int>(least(L, lay.H - u));
-            switch (lay.options.cell) {
-                case Cell::lstm: lstm(row, u, n); break;
-                case Cell::gru: put(row, u, n, gru(row, u, n)); break;
-                case Cell::rnn: put(row, u, n, rnn(row, u, input(row, 0, u) + hidden(row, 0, u))); break;
-                case Cell::ind_rnn:
-                    put(row, u, n, rnn(row, u, S::fma(vector(lay.diagonal_slot(), u), load_part(row.h_prev + u, n), input(row, 0, u))));
-                    break;
-                case Cell::min_gru: put(row, u, n, min_gru(row, u, n)); break;
-                case Cell::min_lstm: put(row, u, n, min_lstm(row, u, n)); break;
+            const int n = static_cast<int>(least(L, cells.lay.H - u));
+            switch (cells.lay.options.cell) {
+                case Cell::lstm: cells.lstm(row, u, n); break;
+                case Cell::gru: cells.put(row, u, n, cells.gru(row, u, n)); break;
+                case Cell::rnn: cells.put(row, u, n, cells.rnn(row, u, cells.input(row, 0, u) + cells.hidden(row, 0, u))); break;
+                case Cell::ind_rnn: cells.put(row, u, n, cells.ind_rnn(row, u, n)); break;
+                case Cell::min_gru: cells.put(row, u, n, cells.min_gru(row, u, n)); break;
+                case Cell::min_lstm: cells.put(row, u, n, cells.min_lstm(row, u, n)); break;
             }
         }
     }
 
     // LSTM: o * tanh(c), into h, or where the projection reads it. Needs the whole row of c with layer_norm.
-    void output(const VariantRow<T>& row, const Blocks& blocks) const {
+    void output(const VariantRow<T>& at, const Blocks& blocks) const {
+        const VariantCells cells = *this;
+        const VariantRow<T> row = at;
+        const bool layer_norm = lay.options.layer_norm;
         Norm<T> norm{};
-        if (lay.options.layer_norm) {
+        if (layer_norm) {
             norm = Norm<T>::of(row.c, 1, lay.H, lay.Hp);
             if (blocks.first == 0) stats(row.saved)[4] = norm.scale;
         }
         for (i64 p = blocks.first; p < blocks.last; ++p) {
             const i64 u = p * L;
-            const int n = static_cast<int>(least(L, lay.H - u));
+            const int n = static_cast<int>(least(L, cells.lay.H - u));
             V c = load(row.c + u);
-            if (lay.options.layer_norm) {
+            if (layer_norm) {
                 const V normal = real_part<T>((c - norm.mean) * norm.scale, n);
-                store(row.saved + lay.of_cell * lay.Hp + u, normal);
-                c = S::fma(vector(lay.norm_c_slot(), u), normal, vector(lay.bias_c_slot(), u));
+                store(row.saved + cells.lay.of_cell * cells.lay.Hp + u, normal);
+                c = S::fma(cells.vector(cells.lay.norm_c_slot(), u), normal, cells.vector(cells.lay.bias_c_slot(), u));
             }
-            const V m = load(row.saved + 3 * lay.Hp + u) * hyperbolic_tangent<T>(c);
-            if (lay.options.proj_size > 0) store(row.saved + lay.of_output * lay.Hp + u, m);
-            else put(row, u, n, m);
+            const V m = load(row.saved + 3 * cells.lay.Hp + u) * hyperbolic_tangent<T>(c);
+            if (cells.lay.options.proj_size > 0) store(row.saved + cells.lay.of_output * cells.lay.Hp + u, m);
+            else cells.put(row, u, n, m);
         }
     }
 
@@ -100,22 +104,22 @@ private:
         }
     }
 
-    V input(const VariantRow<T>& row, int slot, i64 u) const {
+    THROUGHTIME_INLINE V input(const VariantRow<T>& row, int slot, i64 u) const {
         const V x = load(row.x + slot * lay.Hp + u);
         if (!lay.options.layer_norm) return x;
         return S::fma(vector(lay.norm_ih_slot() + slot, u), x, vector(lay.bias_slot() + slot, u));
     }
-    V hidden(const VariantRow<T>& row, int slot, i64 u) const {
+    THROUGHTIME_INLINE V hidden(const VariantRow<T>& row, int slot, i64 u) const {
         if (!lay.options.layer_norm) return load(row.sums + slot * lay.Hp + u);
         return vector(lay.norm_hh_slot() + slot, u) * load(row.saved + (lay.of_hidden + slot) * lay.Hp + u);
     }
-    void keep(const VariantRow<T>& row, int slot, i64 u, V v) const { store(row.saved + slot * lay.Hp + u, v); }
-    void put(const VariantRow<T>& row, i64 u, int n, V h) const {
+    THROUGHTIME_INLINE void keep(const VariantRow<T>& row, int slot, i64 u, V v) const { store(row.saved + slot * lay.Hp + u, v); }
+    THROUGHTIME_INLINE void put(const VariantRow<T>& row, i64 u, int n, V h) const {
         if (!row.zone_h.off()) h = row.zone_h.mix(load_part(row.h_prev + u, n), h, u, n);
         store_part(row.y + u, h, n);
     }
 
-    void lstm(const VariantRow<T>& row, i64 u, int n) const {
+    THROUGHTIME_INLINE void lstm(const VariantRow<T>& row, i64 u, int n) const {
         const bool coupled = lay.options.coupled_gates, peephole = lay.options.peephole;
         const int s = coupled ? 0 : 1, pi = lay.peephole_slot();
         const V c_prev = load_part(row.c_prev + u, n);
@@ -138,7 +142,7 @@ private:
         store(row.c + u, row.zone_c.off() ? fresh : row.zone_c.mix(c_prev, fresh, u, n));
     }
 
-    V gru(const VariantRow<T>& row, i64 u, int n) const {
+    THROUGHTIME_INLINE V gru(const VariantRow<T>& row, i64 u, int n) const {
         const V r = sigmoid<T>(input(row, 1, u) + hidden(row, 0, u)), z = sigmoid<T>(input(row, 2, u) + hidden(row, 1, u));
         const V q = hidden(row, 2, u) + load(bias_hn + u);
         const V candidate = hyperbolic_tangent<T>(S::fma(r, q, input(row, 0, u)));
@@ -149,7 +153,7 @@ private:
         return S::fma(z, load_part(row.h_prev + u, n) - candidate, candidate);
     }
 
-    V rnn(const VariantRow<T>& row, i64 u, V a) const {
+    THROUGHTIME_INLINE V rnn(const VariantRow<T>& row, i64 u, V a) const {
         switch (lay.options.nonlinearity) {
             case Nonlinearity::tanh: a = apply<T, Nonlinearity::tanh>(a); break;
             case Nonlinearity::relu: a = apply<T, Nonlinearity::relu>(a); break;
@@ -160,16 +164,20 @@ private:
         return a;
     }
 
-    V min_gru(const VariantRow<T>& row, i64 u, int n) const {
-        const V z = sigmoid<T>(load(row.x + u)), candidate = load(row.x + lay.Hp + u);
+    THROUGHTIME_INLINE V ind_rnn(const VariantRow<T>& row, i64 u, int n) const {
+        return rnn(row, u, S::fma(vector(lay.diagonal_slot(), u), load_part(row.h_prev + u, n), input(row, 0, u)));
+    }
+
+    THROUGHTIME_INLINE V min_gru(const VariantRow<T>& row, i64 u, int n) const {
+        const V z = sigmoid<T>(input(row, 0, u)), candidate = input(row, 1, u);
         keep(row, 0, u, z);
         keep(row, 1, u, candidate);
         const V h_prev = load_part(row.h_prev + u, n);
         return S::fma(z, candidate - h_prev, h_prev);
     }
 
-    V min_lstm(const VariantRow<T>& row, i64 u, int n) const {
-        const V f = sigmoid<T>(load(row.x + u)), i = sigmoid<T>(load(row.x + lay.Hp + u)), candidate = load(row.x + 2 * lay.Hp + u);
+    THROUGHTIME_INLINE V min_lstm(const VariantRow<T>& row, i64 u, int n) const {
+        const V f = sigmoid<T>(input(row, 0, u)), i = sigmoid<T>(input(row, 1, u)), candidate = input(row, 2, u);
         keep(row, 0, u, f);
         keep(row, 1, u, i);
         keep(row, 2, u, candidate);

@@ -149,7 +149,7 @@ private:
 
 template <class T>
 static void forward(const ForwardLayer<T>& layer) {
-    if (Layout<T>(layer.options).in_passes(layer.plan.batch)) sweep_forward<T, VariantForward<T>>(layer);
+    if (Layout<T>(layer.options).variant()) sweep_forward<T, VariantForward<T>>(layer);
     else sweep_forward<T, ForwardSweep<T>>(layer);
 }
 

@@ -14,9 +14,11 @@ static void multiply_by_gates(const T* const* left, i64 rows, i64 K, const T* pa
         for_tiles<SLOTS>(rows, [&](auto tile, i64 row) {
             constexpr int R = decltype(tile)::value;
             Vec<T> acc[R][SLOTS]{};
+            T* to[R];
+            for (int r = 0; r < R; ++r) to[r] = out[row + r] + p * L;
             product<T, R, SLOTS>(left + row, K, packed + p * K * SLOTS * L, acc);
             for (int r = 0; r < R; ++r) {
-                for (int j = 0; j < SLOTS; ++j) store(out[row + r] + j * stride + p * L, acc[r][j]);
+                for (int j = 0; j < SLOTS; ++j) store(to[r] + j * stride, acc[r][j]);
             }
         });
     }
@@ -32,14 +34,14 @@ static void multiply_by_blocks(const T* const* left, i64 rows, i64 K, const T* p
             for_tiles<NV>(rows, [&](auto tile, i64 row) {
                 constexpr int R = decltype(tile)::value;
                 Vec<T> acc[R][NV]{};
-                if constexpr (ADD) {
-                    for (int r = 0; r < R; ++r) {
-                        for (int j = 0; j < NV; ++j) acc[r][j] = load(out[row + r] + (kBlocks * p + j) * L);
-                    }
+                T* to[R];
+                for (int r = 0; r < R; ++r) {
+                    to[r] = out[row + r] + kBlocks * p * L;
+                    for (int j = 0; ADD && j < NV; ++j) acc[r][j] = load(to[r] + j * L);
                 }
                 product<T, R, NV>(left + row, K, packed + p * K * kBlocks * L, acc);
                 for (int r = 0; r < R; ++r) {
-                    for (int j = 0; j < NV; ++j) store(out[row + r] + (kBlocks * p + j) * L, acc[r][j]);
+                    for (int j = 0; j < NV; ++j) store(to[r] + j * L, acc[r][j]);
                 }
             });
         });
@@ -146,22 +148,22 @@ struct Zone {
     bool off() const { return mask == nullptr && share == T(0); }
 
     // By the bytes of a vector's lanes: all bits where the unit keeps its value.
-    I keeps(i64 u, int n) const {
+    THROUGHTIME_INLINE I keeps(i64 u, int n) const {
         typedef std::uint8_t Bytes __attribute__((vector_size(kLanes<T>)));
         Bytes bytes{};
         __builtin_memcpy(&bytes, mask + u, static_cast<std::size_t>(n));
         return __builtin_convertvector(bytes, I) != I{};
     }
-    V mix(V old, V fresh, i64 u, int n) const {
+    THROUGHTIME_INLINE V mix(V old, V fresh, i64 u, int n) const {
         if (mask != nullptr) return keeps(u, n) ? old : fresh;
         return share == T(0) ? fresh : Simd<T>::fma(Simd<T>::broadcast(share), old, fresh * (T(1) - share));
     }
     // What of a gradient goes to the old value; the rest goes to the new one.
-    V to_old(V d, i64 u, int n) const {
+    THROUGHTIME_INLINE V to_old(V d, i64 u, int n) const {
         if (mask != nullptr) return keeps(u, n) ? d : V{};
         return d * share;
     }
-    V to_fresh(V d, i64 u, int n) const {
+    THROUGHTIME_INLINE V to_fresh(V d, i64 u, int n) const {
         if (mask != nullptr) return keeps(u, n) ? V{} : d;
         return d * (T(1) - share);
     }

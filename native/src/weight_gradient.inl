@@ -1,0 +1,176 @@
+// The product that a weight's gradient is: sum over tokens of d_gates columns times the rows of the other factor.
+
+namespace throughtime::THROUGHTIME_NAMESPACE {
+
+constexpr i64 kTokens = 128;  // of a chunk: d_gates and inputs of so many tokens stay in the second cache
+
+// One gradient of a weight: sum over tokens of d_gates columns [first_slot, + slots) times the rows of one other factor.
+struct WeightProduct {
+    int first_slot, slots;
+    i64 columns;         // of the other factor: I, H or P
+    int first_gate = 0;  // the first slot as `gate` counts
+};
+
+// Accumulates d_weight (its rows by slot, in torch's order) over chunks of tokens. A thread has some columns of d_gates, so
+// that no sum depends on the number of threads. Each chunk is summed in registers, and chunks one after the other.
+//
+// Both factors of a chunk are packed: d_gates' columns into tiles (their elements lie a row of d_gates apart), the other factor
+// into panels by blocks. A panel stays in the first cache while the tiles of a group pass by in one stream.
+template <class T>
+class WeightGradient {
+public:
+    static constexpr int L = kLanes<T>;
+    static constexpr i64 kWidth = kBlocks * L;
+    static constexpr int kTile = kRowsOfFour;
+    static constexpr i64 kGroup = 264;  // columns of d_gates that are packed at once: pairs of tiles
+    static_assert(kGroup % (2 * kTile) == 0);
+
+    WeightGradient(const Layout<T>& lay, const WeightProduct& product, int thread, int threads)
+        : lay_(lay), product_(product) {
+        all_ = product.slots * lay.Hp;
+        const i64 tiles = ceil_div(all_, kTile);
+        first_ = least(all_, tiles * thread / threads * kTile);
+        last_ = least(all_, tiles * (thread + 1) / threads * kTile);
+        panels_ = ceil_div(product.columns, kWidth);
+    }
+
+    // All threads together: by panel (columns of d_gates, columns of the panel), zero at first.
+    static i64 sums_size(const Layout<T>& lay, const WeightProduct& p) {
+        return p.slots * lay.Hp * ceil_div(p.columns, kWidth) * kWidth;
+    }
+    // Of one thread: the other factors' panels of a chunk, and a group's tiles of d_gates.
+    static i64 panels_size(i64 columns) { return kTokens * ceil_div(columns, kWidth) * kWidth; }
+    static i64 tiles_size() { return padded<T>(kTokens * kGroup); }
+
+    void clear(T* sums) const {
+        for (i64 p = 0; p < panels_; ++p) {
+            __builtin_memset(sums_at(sums, p, first_), 0, static_cast<std::size_t>((last_ - first_) * kWidth) * sizeof(T));
+        }
+    }
+
+    // One of the gradients that `add` adds to: the rows of its other factor, and its sums.
+    struct Term {
+        const WeightGradient& gradient;
+        const T* const* rows;
+        T* sums;
+    };
+
+    // Adds `count` <= kTokens tokens, their d_gates rows gates_stride apart, to gradients of the same columns of d_gates.
+    template <int N>
+    static void add(const T* d_gates, i64 gates_stride, i64 count, const Term (&terms)[N], T* work) {
+        const i64 first_column = terms[0].gradient.first_, last_column = terms[0].gradient.last_;
+        if (first_column == last_column) return;
+        d_gates += terms[0].gradient.product_.first_slot * terms[0].gradient.lay_.Hp;
+        T* tiles = work;
+        for (const Term& term : terms) {
+            for (i64 p = 0; p < term.gradient.panels_; ++p, tiles += kTokens * kWidth) {
+                term.gradient.pack_panel(term.rows, count, p, tiles);
+            }
+        }
+        for (i64 first = first_column; first < last_column; first += kGroup) {
+            const i64 columns = least(kGroup, last_column - first);
+            pack_tiles(d_gates + first, gates_stride, count, columns, tiles);
+            const T* panel = work;
+            for (const Term& term : terms) {
+                for (i64 p = 0; p < term.gradient.panels_; ++p, panel += kTokens * kWidth) {
+                    with_constant<kBlocks>(term.gradient.vectors(p), [&](auto nv) {
+                        add_panel<decltype(nv)::value>(tiles, count, columns, panel, term.gradient.sums_at(term.sums, p, first));
+                    });
+                }
+            }
+        }
+    }
+
+    // This thread's rows into d_weight (G*H, columns).
+    void write(const T* sums, T* d_weight) const {
+        for (i64 row = first_; row < last_; ++row) {
+            const i64 unit = row % lay_.Hp;
+            if (unit >= lay_.H) continue;
+            const int slot = product_.first_gate + static_cast<int>(row / lay_.Hp);
+            T* const out = d_weight + (lay_.gate(slot) * lay_.H + unit) * product_.columns;
+            for (i64 p = 0; p < panels_; ++p) {
+                __builtin_memcpy(out + p * kWidth, sums_at(sums, p, row),
+                                 static_cast<std::size_t>(least(kWidth, product_.columns - p * kWidth)) * sizeof(T));
+            }
+        }
+    }
+
+private:
+    int vectors(i64 p) const { return static_cast<int>(ceil_div(least(kWidth, product_.columns - p * kWidth), L)); }
+    template <class E>
+    E* sums_at(E* sums, i64 p, i64 row) const {
+        return sums + (p * all_ + row) * kWidth;
+    }
+
+    void pack_panel(const T* const* rows, i64 count, i64 p, T* panel) const {
+        const i64 from = p * kWidth, real = least(kWidth, product_.columns - from);
+        for (i64 i = 0; i < count; ++i) {
+            T* const out = panel + i * vectors(p) * L;
+            if (real == kWidth) {
+                __builtin_memcpy(out, rows[i] + from, kWidth * sizeof(T));
+                continue;
+            }
+            for (int j = 0; j < vectors(p); ++j) {
+                store(out + j * L, load_part(rows[i] + from + j * L, static_cast<int>(least(L, real - j * L))));
+            }
+        }
+    }
+
+    // Tile by tile, (count, kTile) each, the last one maybe narrower; some tiles at a time, so that a line of d_gates is read
+    // whole while the ends of these tiles stay in the first cache.
+    static void pack_tiles(const T* d_gates, i64 stride, i64 count, i64 columns, T* tiles) {
+        constexpr i64 kSome = 16 * kTile;
+        const i64 whole = columns / kTile * kTile;
+        for (i64 first = 0; first < whole; first += kSome) {
+            const i64 last = least(whole, first + kSome);
+            for (i64 k = 0; k < count; ++k) {
+                for (i64 c = first; c < last; c += kTile) {
+                    __builtin_memcpy(tiles + c * count + k * kTile, d_gates + k * stride + c, kTile * sizeof(T));
+                }
+            }
+        }
+        for (i64 k = 0; k < count && whole < columns; ++k) {
+            __builtin_memcpy(tiles + whole * count + k * (columns - whole), d_gates + k * stride + whole,
+                             static_cast<std::size_t>(columns - whole) * sizeof(T));
+        }
+    }
+
+    template <int NV>
+    static void add_panel(const T* tiles, i64 count, i64 columns, const T* panel, T* sums) {
+        i64 c = 0;
+        if constexpr (NV <= 2) {  // sums enough to keep the processor busy
+            for (; c + 2 * kTile <= columns; c += 2 * kTile) {
+                const T* const a = tiles + c * count;
+                add_tile<2 * kTile, NV>(count, panel, sums + c * kWidth,
+                                        [&](int r, i64 k) { return a[r / kTile * kTile * count + k * kTile + r % kTile]; });
+            }
+        }
+        for (; c < columns; c += kTile) {
+            with_constant<kTile>(static_cast<int>(least(kTile, columns - c)), [&](auto size) {
+                constexpr int R = decltype(size)::value;
+                const T* const a = tiles + c * count;
+                add_tile<R, NV>(count, panel, sums + c * kWidth, [&](int r, i64 k) { return a[k * R + r]; });
+            });
+        }
+    }
+
+    template <int R, int NV, class Left>
+    static THROUGHTIME_INLINE void add_tile(i64 count, const T* panel, T* sums, const Left& left) {
+        Vec<T> acc[R][NV]{};
+        for (i64 k = 0; k < count; ++k, panel += NV * L) {
+            prefetch_panel<T, NV>(panel);  // where the first cache does not hold it whole
+            add_products<T, R, NV>([&](int r) { return left(r, k); }, panel, acc);
+        }
+#pragma GCC unroll 12
+        for (int r = 0; r < R; ++r, sums += kWidth) {
+#pragma GCC unroll 4
+            for (int j = 0; j < NV; ++j) store(sums + j * L, load(sums + j * L) + acc[r][j]);
+        }
+    }
+
+    Layout<T> lay_;
+    WeightProduct product_;
+    i64 all_, first_, last_, panels_;
+};
+
+}  // namespace throughtime::THROUGHTIME_NAMESPACE
