@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         PoolingFloat64,
         StreamFloat32,
         StreamFloat64,
+        available_threads,
     )
 
     NativeLayer = LayerFloat32 | LayerFloat64
@@ -34,6 +35,7 @@ else:
             PoolingFloat64,
             StreamFloat32,
             StreamFloat64,
+            available_threads,
         )
 
         openmp.load()
@@ -80,8 +82,6 @@ def isa() -> str:
 
 def threads() -> int:
     """Threads that a call from this thread may use: torch.set_num_threads, OMP_NUM_THREADS; 1 in a forked child."""
-    from throughtime.kernels._core import available_threads
-
     return available_threads()
 
 

@@ -50,6 +50,7 @@ class Stream:
             ]
             self._stream = kernels.stream(layers, packs, batch)
         self._shape = torch.Size((batch, options.input_size))
+        self._output = first.new_empty(batch, options.output_size)  # only what one looks like
 
     def step(self, x: Tensor) -> Tensor:
         """Advances all sequences by one step.
@@ -67,7 +68,7 @@ class Stream:
                 f"{tuple(x.shape)} of {x.dtype} on {x.device}"
             )
         if self._stream is not None:
-            y = torch.empty(self._batch, self._options.output_size, dtype=self._dtype)
+            y = torch.empty_like(self._output)
             self._stream.step(_array(x), _array(y), kernels.threads())
             return y
         with torch.no_grad():
