@@ -49,7 +49,7 @@ sanitize:
 	OMP_NUM_THREADS=2 build/sanitize/tests/core_tests
 
 bench: setup
-	$(BIN)/python -m benchmarks.run --charts docs/performance
+	$(BIN)/python -m benchmarks.run --charts runs/charts
 
 # The libraries that `make bench` also measures, each in an environment of its own; one that cannot be made is left out.
 bench-contenders:

@@ -1,0 +1,168 @@
+"""`python -m benchmarks.limits RUN.json`: how near measured layers come to what this machine can do at most.
+
+The limits are measured by native/limits: multiply-adds whose factors stay in registers, reads of a thread's own memory
+by its size, and the core's sigmoid and tanh, with as many threads at work at once as the run had. A time follows
+that no implementation of a case on this machine can be below, however good: see `least_time`. Beside it stand
+throughtime's time and that of the best of torch, so that one sees how many times faster than torch anything could be.
+
+Measure on the machine of the run: its processor's name must be the same.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from benchmarks.cases import LayerCase, VariantCase, all_cases
+from benchmarks.goals import Goal, goals
+from benchmarks.machine import conditions
+from benchmarks.results import OURS, Result, ResultsError, Run, load, readable
+from benchmarks.table import table
+from throughtime.spec.cells import GATES
+
+_ROOT: Final = Path(__file__).parent.parent
+# Of a unit and step, forward; backward needs none that could not have been kept.
+_SIGMOIDS: Final = {"LSTM": 3, "GRU": 2, "RNN": 0, "MinGRU": 1, "MinLSTM": 2, "IndRNN": 0}
+_TANHS: Final = {"LSTM": 2, "GRU": 1, "RNN": 1, "MinGRU": 0, "MinLSTM": 0, "IndRNN": 1}
+_FLOAT32: Final = 4
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the machine can do at most, all threads together.
+
+    flops: floating-point operations a second of multiply-adds; sigmoids, tanhs: values a second; reads: (bytes of a
+    thread's own memory, bytes a second that all read from it), by size; lanes: float32 values of a vector.
+    """
+
+    lanes: int
+    threads: int
+    flops: float
+    sigmoids: float
+    tanhs: float
+    reads: list[tuple[int, float]]
+
+    def read_rate(self, size: float) -> float:
+        """Bytes a second, of all threads, where each reads `size` bytes over and over."""
+        return next((rate for bytes_, rate in self.reads if size <= bytes_), self.reads[-1][1])
+
+
+def least_time(case: LayerCase | VariantCase, limits: Limits) -> float:
+    """Seconds that a case takes at least: its matrix products at the rate of multiply-adds, and its activations.
+
+    A plain layer's product with weight_hh cannot begin a step before the one before it has ended, so that all its
+    weights are read at each step, shared out among the threads; where that takes longer than its operations, it counts
+    instead. Nothing else counts: no other memory traffic, no masks, no barrier, no call from Python.
+    """
+    tokens = sum(case.shape.lengths)
+    values = case.shape.hidden_size * tokens * (2 if case.shape.bidirectional else 1)
+    coupled = isinstance(case, VariantCase) and case.options.coupled_gates
+    sigmoids, tanhs = _SIGMOIDS[case.cell] - coupled, _TANHS[case.cell]
+    activations = values * (sigmoids / limits.sigmoids + tanhs / limits.tanhs)
+    if isinstance(case, VariantCase):
+        return case.flops / limits.flops + activations
+    sequential, reads = _sequential(case, limits)
+    return (case.flops - sequential) / limits.flops + max(sequential / limits.flops, reads) + activations
+
+
+def _sequential(case: LayerCase, limits: Limits) -> tuple[float, float]:
+    """Operations of the products that wait for the step before, and seconds that reading their weights takes."""
+    shape = case.shape
+    columns = shape.hidden_size + (shape.input_size if case.work == "streaming" else 0)
+    weights = len(GATES[case.cell]) * shape.hidden_size * columns * (2 if shape.bidirectional else 1)
+    passes = 2 if case.work == "training" else 1
+    size = weights * _FLOAT32
+    reads = max(shape.lengths) * passes * size / limits.read_rate(size / limits.threads)
+    return 2 * weights * sum(shape.lengths) * passes, reads
+
+
+def measure(threads: int, build: Path = _ROOT / "build" / "limits") -> Limits:
+    """Compiles and runs native/limits.
+
+    Raises:
+        ResultsError: it did not compile or run; the message has the compiler's.
+    """
+    commands = [
+        ["cmake", "-S", str(_ROOT / "native"), "-B", str(build), "-DTHROUGHTIME_PYTHON=OFF", "-DTHROUGHTIME_LIMITS=ON"],
+        ["cmake", "--build", str(build), "--target", "core_limits"],
+        [str(build / "limits" / "core_limits"), str(threads)],
+    ]
+    for command in commands:
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
+        except OSError as error:
+            raise ResultsError(f"{command[0]}: {error.strerror}; the limits need cmake and a C++ compiler") from error
+        except subprocess.CalledProcessError as error:
+            raise ResultsError(f"{' '.join(command)} failed:\n{error.stderr or error.stdout}") from error
+    found = json.loads(done.stdout)
+    return Limits(**found | {"reads": [(size, rate) for size, rate in found["reads"]]})
+
+
+def rows(results: Sequence[Result], limits: Limits) -> list[list[str]]:
+    """A row of each layer and variant that was measured: the least time, ours and torch's, and the ratios that follow.
+
+    torch's is that of the contender that the case's goal is against, or else torch's best.
+    """
+    cases = {case.name: case for case in all_cases(quick=False) if isinstance(case, LayerCase | VariantCase)}
+    set_goals = {goal.case: goal for goal in goals(results) if goal.against.startswith("torch")}
+    return [
+        _row(result, least_time(cases[result.case], limits), set_goals.get(result.case))
+        for result in results
+        if result.case in cases and OURS in result.samples
+    ]
+
+
+def _row(result: Result, least: float, goal: Goal | None) -> list[str]:
+    ours = result.median(OURS)
+    row = [result.case.removeprefix("layers/"), readable(least, "s"), readable(ours, "s"), f"{least / ours:.0%}"]
+    names = [goal.against] if goal is not None else [name for name in result.others if name.startswith("torch")]
+    if not names:
+        return [*row, "", "", "", "", ""]
+    best = min(names, key=result.median)
+    theirs = result.median(best)
+    wanted = "" if goal is None else goal.wanted
+    return [*row, best, f"{least / theirs:.0%}", f"{result.advantage(best):.2f}", f"{theirs / least:.2f}", wanted]
+
+
+def describe(limits: Limits) -> str:
+    """The limits in a few lines."""
+    reads = ", ".join(f"{size >> 10} KB: {rate / 1e9:.0f}" for size, rate in limits.reads)
+    return (
+        f"{limits.threads} threads, vectors of {limits.lanes} float32: {limits.flops / 1e9:.1f} GF/s of multiply-adds; "
+        f"{limits.sigmoids / 1e9:.2f} thousand million sigmoids and {limits.tanhs / 1e9:.2f} tanhs a second;\n"
+        f"reads in GB/s by each thread's memory: {reads}"
+    )
+
+
+def _check_machine(run: Run, path: Path) -> None:
+    cpu, here = run.conditions["machine"]["cpu"], conditions()["machine"]["cpu"]
+    if cpu != here:
+        raise ResultsError(f"{path} was measured on {cpu}, but this is {here}; measure the run here")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.limits",
+        description="How near the layers of a run come to what this machine can do at most.",
+    )
+    parser.add_argument("run", type=Path, help="a file that benchmarks.run wrote on this machine")
+    options = parser.parse_args(arguments)
+    try:
+        run = load(options.run)
+        _check_machine(run, options.run)
+        limits = measure(int(run.conditions["threads"]["torch"]))
+    except ResultsError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(describe(limits), end="\n\n")
+    head = ["case", "least", "throughtime", "reaches", "beside", "reaches", "× it", "at most", "wanted"]
+    print(table(head, rows(run.results, limits)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

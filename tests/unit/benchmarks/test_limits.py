@@ -1,0 +1,104 @@
+"""The least time of a case counts what it says, and no more."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from benchmarks import limits
+from benchmarks.cases import LayerCase, LayerShape, VariantCase, all_cases
+from benchmarks.limits import Limits, least_time, rows
+from benchmarks.results import OURS, Result, ResultsError, Run, save
+
+# Products at 1 GF/s, everything else at once; then reads that are slow from 1,000 bytes on; then slow activations.
+PRODUCTS = Limits(8, 2, 1e9, 1e30, 1e30, [(1 << 40, 1e30)])
+READS = Limits(8, 2, 1e30, 1e30, 1e30, [(1_000, 1e30), (1 << 40, 1e3)])
+SIGMOIDS = Limits(8, 2, 1e30, 10.0, 1e30, [(1 << 40, 1e30)])
+TANHS = Limits(8, 2, 1e30, 1e30, 10.0, [(1 << 40, 1e30)])
+
+
+def _case(**changes: object) -> LayerCase:
+    shape = {"batch": 2, "steps": 6, "input_size": 3, "hidden_size": 5, "ragged": True, "bidirectional": False}
+    work = changes.pop("work", "training")
+    cell = changes.pop("cell", "LSTM")
+    return LayerCase(cell, work, LayerShape(**(shape | changes)))  # type: ignore[arg-type]
+
+
+def test_products_take_their_operations() -> None:
+    for case in (_case(), _case(work="inference"), _case(bidirectional=True), _case(cell="GRU", ragged=False)):
+        assert least_time(case, PRODUCTS) == pytest.approx(case.flops / 1e9)
+
+
+def test_activations_are_those_of_the_forward_pass_over_real_tokens() -> None:
+    tokens = 6 + 1
+    assert least_time(_case(), SIGMOIDS) == pytest.approx(tokens * 5 * 3 / 10)
+    assert least_time(_case(), TANHS) == pytest.approx(tokens * 5 * 2 / 10)
+    assert least_time(_case(cell="GRU", bidirectional=True), SIGMOIDS) == pytest.approx(2 * tokens * 5 * 2 / 10)
+    assert least_time(_case(cell="RNN", work="inference"), TANHS) == pytest.approx(tokens * 5 / 10)
+    assert least_time(_case(cell="RNN"), SIGMOIDS) == pytest.approx(0)
+
+
+def test_recurrent_weights_are_read_at_each_step_of_each_pass() -> None:
+    large = {"hidden_size": 50, "ragged": False}
+    assert least_time(_case(**large, work="inference"), READS) == pytest.approx(6 * 4 * 50 * 50 * 4 / 1e3)
+    assert least_time(_case(**large), READS) == pytest.approx(2 * 6 * 4 * 50 * 50 * 4 / 1e3)
+    # Half of them, 200 bytes, stays near each of two threads.
+    assert least_time(_case(work="inference"), READS) == pytest.approx(0, abs=1e-20)
+
+
+def test_one_streaming_step_reads_all_weights_whatever_the_number_of_steps() -> None:
+    case = _case(work="streaming", batch=1, steps=1, hidden_size=50, ragged=False)
+    assert least_time(case, READS) == pytest.approx(4 * 50 * (3 + 50) * 4 / 1e3)
+
+
+def test_a_row_says_what_share_is_reached_and_what_could_be() -> None:
+    name = "layers/GRU/training/32x100x512x512-equal"
+    case = next(c for c in all_cases(quick=False) if c.name == name)
+    assert isinstance(case, LayerCase)
+    least = case.flops / 1e9
+    samples = {OURS: [2 * least], "torch padded": [3 * least], "torch packed": [4 * least], "JAX": [least]}
+    (row,) = rows([Result(name, "s", "lower", samples), Result("prediction/x", "s", "lower", {OURS: [1.0]})], PRODUCTS)
+    assert row[0] == "GRU/training/32x100x512x512-equal"
+    assert row[3:] == ["50%", "torch padded", "33%", "1.50", "3.00", "≥ 2"]
+
+
+def test_a_ragged_training_stands_beside_what_its_goal_is_against() -> None:
+    name = "layers/LSTM/training/32x256x128x128-ragged"
+    samples = {OURS: [1.0], "torch padded": [2.0], "torch packed": [12.0]}
+    (row,) = rows([Result(name, "s", "lower", samples)], PRODUCTS)
+    assert row[4] == "torch packed"
+    assert (row[6], row[8]) == ("12.00", "≥ 10")
+
+
+def test_a_variant_counts_its_products_and_activations() -> None:
+    (case,) = (c for c in all_cases(quick=True) if c.name.startswith("variants/LSTM-coupled_gates/"))
+    assert isinstance(case, VariantCase)
+    values = 16 * 4 * 12
+    assert least_time(case, PRODUCTS) == pytest.approx(case.flops / 1e9)
+    assert least_time(case, SIGMOIDS) == pytest.approx(values * 2 / 10)
+
+
+def test_a_run_of_another_machine_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "run.json"
+    save(Run({"machine": {"cpu": "an abacus"}, "threads": {"torch": 2}}, []), path)
+    assert limits.main([str(path)]) == 2
+    assert "measured on an abacus" in capsys.readouterr().err
+    assert limits.main([str(tmp_path / "none.json")]) == 2
+
+
+def test_what_does_not_compile_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "_ROOT", tmp_path)
+    with pytest.raises(ResultsError, match=r"cmake.* failed|cmake: "):
+        limits.measure(2, tmp_path / "build")
+
+
+@pytest.mark.skipif(shutil.which("cmake") is None or shutil.which("c++") is None, reason="no compiler here")
+def test_the_limits_of_this_machine_are_measured(tmp_path: Path) -> None:
+    found = limits.measure(1, tmp_path / "build")
+    assert found.threads == 1
+    assert found.lanes in (4, 8, 16)
+    # A core of today, and no result that the compiler left out.
+    assert 1e9 < found.flops < 1e12
+    assert all(1e7 < rate < 1e11 for rate in (found.sigmoids, found.tanhs))
+    assert [size for size, _ in found.reads] == [1 << power for power in range(14, 26)]
+    assert all(1e8 < rate < 1e12 for _, rate in found.reads)
