@@ -135,6 +135,7 @@ class EpochEnd(lightning.Callback):
             "best_weights": self.best_weights,
             "stopped": self.stopped,
             "unwatched_tokens": self.unwatched_tokens,
+            "flow": None if self.flow is None else self.flow.state_dict(),
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -144,6 +145,8 @@ class EpochEnd(lightning.Callback):
         self.best_weights = state_dict["best_weights"]
         self.stopped = state_dict["stopped"]
         self.unwatched_tokens = state_dict["unwatched_tokens"]
+        if self.flow is not None:
+            self.flow.load_state_dict(state_dict["flow"])
 
 
 class SaveState(lightning.Callback):

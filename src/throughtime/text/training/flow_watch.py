@@ -68,6 +68,13 @@ class FlowWatch:
         values = {"norm": float(norm[-1]), "highest": float(norm.max()), "memory": memory_length(lags, norm, VANISHING)}
         return direction, {name: v if v is None or math.isfinite(v) else None for name, v in values.items()}
 
+    def state_dict(self) -> dict[str, dict[str, str]]:
+        """What the next measurement is compared with: part of a run's state, or a resumed run would miss an onset."""
+        return {"before": dict(self._before)}
+
+    def load_state_dict(self, state_dict: dict[str, dict[str, str]]) -> None:
+        self._before = dict(state_dict["before"])
+
     def onset(self, flow: dict[str, dict[str, float | None]]) -> list[str]:
         """What to say: where gradients have begun to fade or to explode since the measurement before."""
         said = []

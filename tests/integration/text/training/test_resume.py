@@ -15,6 +15,7 @@ from throughtime.runtime.model_dir import read_model_directory
 from throughtime.spec.errors import ConfigError, OutputError
 from throughtime.text.config import TrainConfig
 from throughtime.text.training import callbacks, rounds
+from throughtime.text.training.flow_watch import FlowWatch
 from throughtime.text.training.reporter import EpochRecord, Silent
 from throughtime.text.training.run import TrainRequest, train
 
@@ -85,6 +86,45 @@ def test_a_run_cut_off_at_any_step_resumes_to_the_same_bytes(step: int, request_
 def _without_clock(request: TrainRequest) -> list[dict[str, object]]:
     clock = {"seconds", "tokens_per_second", "peak_memory_mb"}
     return [{k: v for k, v in row.items() if k not in clock} for row in read_model_directory(request.out).history]
+
+
+class Warned(CutAt):
+    """Keeps what it is warned of."""
+
+    def __init__(self, said: list[str], step: int | None = None) -> None:
+        super().__init__(step)
+        self.said = said
+
+    def warn(self, message: str) -> None:
+        self.said.append(message)
+
+
+def test_a_resumed_run_warns_of_what_begins_after_it_was_cut_off(
+    request_for: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first epoch's gradients pass; the run is cut off in the second, whose gradients vanish."""
+    measured: list[float] = []
+
+    def measure(_self: FlowWatch, _model: object) -> dict[str, dict[str, float | None]]:
+        norm = 1.0 if not measured else 1e-9
+        measured.append(norm)
+        return {"layer 0, forward": {"norm": norm, "highest": 1.0, "memory": None}}
+
+    monkeypatch.setattr(callbacks, "TOKENS_PER_WATCH", 1)
+    monkeypatch.setattr(FlowWatch, "measure", measure)
+    whole: list[str] = []
+    train(request_for(out=tmp_path / "whole"), Warned(whole))
+    assert sum("now vanish" in message for message in whole) == 1
+    assert measured[:2] == [1.0, 1e-9]
+
+    measured.clear()
+    resumed: list[str] = []
+    cut = request_for(out=tmp_path / "cut")
+    with pytest.raises(PowerCut):
+        train(cut, Warned(resumed, step=17))
+    assert measured == [1.0]
+    train(replace(cut, resume=True), Warned(resumed))
+    assert [m for m in resumed if "now" in m] == [m for m in whole if "now" in m]
 
 
 def test_cut_off_again_and_again(request_for: Make, tmp_path: Path) -> None:
