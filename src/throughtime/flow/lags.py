@@ -77,9 +77,20 @@ def _by_products(chain: Chain, lags: Sequence[int], parts: Sequence[int]) -> lis
         if k in lags:
             for part, found in zip(parts, norms, strict=True):
                 block = product[:, :part, :part]
-                found.largest.append(torch.linalg.matrix_norm(block, ord=2) * scale.exp())
+                found.largest.append(_norm(block) * scale.exp())
                 found.mean.append(torch.linalg.matrix_norm(block) / part**0.5 * scale.exp())
     return norms
+
+
+def _norm(matrices: Tensor) -> Tensor:
+    """The largest singular value of each, by the eigenvalues of its square: a third of the time of all singular values.
+
+    What squaring costs in digits it costs the small ones.
+    """
+    largest = matrices.abs().amax((-2, -1)).clamp(min=torch.finfo(matrices.dtype).tiny)
+    matrices = matrices / largest[..., None, None]
+    squares: Tensor = torch.linalg.eigvalsh(matrices @ matrices.mT)
+    return squares[..., -1].clamp(min=0).sqrt() * largest
 
 
 def _by_iteration(chain: Chain, lags: Sequence[int], part: int, generator: torch.Generator) -> LagNorms:

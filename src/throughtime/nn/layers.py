@@ -212,6 +212,10 @@ class LSTM(Recurrent):
         super().__init__(options, batch_first, dropout, device, dtype, init, recompute, backend)
         self.proj_size = options.proj_size
 
+    def extra_repr(self) -> str:
+        shown = super().extra_repr()
+        return shown if self.forget_bias is None else f"{shown}, forget_bias={self.forget_bias!r}"
+
     def reset_parameters(self) -> None:
         """The values of `init`, then the forget gate's bias if `forget_bias` is given."""
         super().reset_parameters()

@@ -9,6 +9,7 @@ from torch import Tensor
 
 import throughtime.nn
 from throughtime import equations, flow
+from throughtime.flow import chain as chain_module
 from throughtime.flow.chain import Chain
 from throughtime.flow.spectrum import lyapunov_exponents, spectral_radii
 from throughtime.flow.trace import run
@@ -75,6 +76,14 @@ def jacobian_over(single: Any, x: Tensor, start: tuple[Tensor, ...]) -> Tensor:
     return found
 
 
+@pytest.fixture(params=["kept", "afresh"])
+def jacobians(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether a chain keeps its Jacobians, or goes through the step for each product."""
+    if request.param == "afresh":
+        monkeypatch.setattr(chain_module, "KEPT_BYTES", 0)
+
+
+@pytest.mark.usefixtures("jacobians")
 @pytest.mark.parametrize(("cell", "options"), CELLS)
 @pytest.mark.parametrize("exact", [True, False])
 def test_lag_norms_against_explicit_jacobians(cell: str, options: dict[str, Any], exact: bool) -> None:
@@ -208,6 +217,7 @@ def test_the_default_loss_and_a_gradient_of_the_output(count: int) -> None:
     close(of_state.loss_to_h.mean[0], 2.0)
 
 
+@pytest.mark.usefixtures("jacobians")
 @pytest.mark.parametrize(
     ("cell", "options"), [case for case in CELLS if "relu" not in case[1].values() and "proj_size" not in case[1]]
 )
@@ -228,6 +238,7 @@ def test_exponents_add_up_to_the_logarithm_of_the_determinants(cell: str, option
         close(exponents[:, row].sum(), np.mean([float(torch.linalg.slogdet(J)[1]) for J in full]))
 
 
+@pytest.mark.usefixtures("jacobians")
 @pytest.mark.parametrize(("cell", "options"), CELLS)
 def test_products_with_vectors_are_those_of_the_full_jacobian(cell: str, options: dict[str, Any]) -> None:
     layer = layer_of(cell, 70, **options)
@@ -246,6 +257,7 @@ def test_products_with_vectors_are_those_of_the_full_jacobian(cell: str, options
     close(by_arnoldi, radii, tolerances.ARNOLDI)
 
 
+@pytest.mark.usefixtures("jacobians")
 @pytest.mark.parametrize("cell", ["GRU", "LSTM"])
 def test_iteration_against_products_where_it_has_to_iterate(cell: str) -> None:
     """States far larger than a block of vectors; ragged."""

@@ -70,6 +70,7 @@ def test_repr_of_variants_is_the_call_that_makes_them() -> None:
         GRU(3, [4, 5], recurrent_dropout=0.2, weight_dropout=0.3, recompute=True, init=("chrono", 9)),
         LSTM(3, 4, 2, peephole=True, coupled_gates=True, zoneout=(0.1, 0.2), recompute=16, backend="torch"),
         LSTM(3, 4, 2, bias=False, proj_size=2, zoneout=0.1),
+        LSTM(3, 4, forget_bias=1.0),
         IndRNN(3, 4, nonlinearity="tanh"),
         IndRNN(3, 4, init="identity"),
         MinGRU(3, 4, zoneout=0.1, bidirectional=True),
