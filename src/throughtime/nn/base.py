@@ -177,7 +177,8 @@ class Recurrent(torch.nn.Module):
 
         Raises:
             ShapeError: input, hx or lengths do not fit the layer or each other.
-            OptionError: the input's dtype is not the layer's, or `lengths` comes with a `PackedSequence`.
+            OptionError: the input is no tensor or has another dtype than the layer, or `lengths` comes with a
+                `PackedSequence`.
         """
         if isinstance(input, PackedSequence):
             return self._forward_packed(input, hx, lengths)
@@ -211,6 +212,10 @@ class Recurrent(torch.nn.Module):
             The input (seq_len, batch, input_size), one state a layer or None, the lengths of a batch or None, and
             whether the input was batched.
         """
+        if not isinstance(input, Tensor):
+            raise OptionError(
+                f"input must be a tensor or a PackedSequence, not of type {type(input).__name__}; see torch.as_tensor"
+            )
         if input.dim() not in (2, 3):
             raise ShapeError(f"input must have 2 axes (unbatched) or 3, but has {input.dim()}: {tuple(input.shape)}")
         batched = input.dim() == 3

@@ -102,6 +102,14 @@ def test_wrong_shapes(layer: Any, x: Any, hx: Any, message: str) -> None:
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("x", [[[1.0, 2.0]], X.numpy(), None])
+def test_an_input_that_is_no_tensor(x: Any) -> None:
+    with pytest.raises(
+        OptionError, match=f"input must be a tensor or a PackedSequence, not of type {type(x).__name__};"
+    ):
+        RNN(2, 4)(x)
+
+
 def test_wrong_dtype() -> None:
     with pytest.raises(
         OptionError, match=r"input must have the dtype of the layer, but torch\.float64 != torch.float32"
