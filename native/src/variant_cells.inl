@@ -176,8 +176,12 @@ private:
         return S::fma(z, candidate - h_prev, h_prev);
     }
 
+    // Where both gates' sums lie below -40, f and i only matter by their quotient, and 1 - f, 1 - i are 1: both sums are
+    // raised by the same, so that neither quotient nor gradient depends on sigmoids too small for T. minimal-cells.md (8).
     THROUGHTIME_INLINE V min_lstm(const VariantRow<T>& row, i64 u, int n) const {
-        const V f = sigmoid<T>(input(row, 0, u)), i = sigmoid<T>(input(row, 1, u)), candidate = input(row, 2, u);
+        const V a_f = input(row, 0, u), a_i = input(row, 1, u), candidate = input(row, 2, u);
+        const V raise = S::at_least(T(-40) - (a_f > a_i ? a_f : a_i), T(0));
+        const V f = sigmoid<T>(a_f + raise), i = sigmoid<T>(a_i + raise);
         keep(row, 0, u, f);
         keep(row, 1, u, i);
         keep(row, 2, u, candidate);

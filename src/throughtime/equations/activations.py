@@ -12,6 +12,11 @@ def sigmoid(a: Array) -> Array:
     return np.where(a >= 0, 1.0, e) / (1.0 + e)
 
 
+def log_sigmoid(a: Array) -> Array:
+    """ln σ(a), right also where σ(a) is too small for a float."""
+    return np.minimum(a, 0.0) - np.log1p(np.exp(-np.abs(a)))
+
+
 def d_sigmoid(y: Array) -> Array:
     """σ'(a) = y (1 - y), with y = σ(a): at most 1/4."""
     return y * (1.0 - y)

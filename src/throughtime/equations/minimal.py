@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from throughtime.equations.activations import d_sigmoid, sigmoid
+from throughtime.equations.activations import d_sigmoid, log_sigmoid, sigmoid
 from throughtime.equations.arrays import Array, Parameters, State
 from throughtime.equations.direction import Direction
 from throughtime.equations.product import Product
@@ -86,6 +86,7 @@ def min_lstm_step(direction: Direction, x: Array, state: State) -> MinLSTMStep:
 
     f, i = sigmoid(of_x["f"]), sigmoid(of_x["i"])  # minimal-cells.md (7)
     n = of_x["n"]  # minimal-cells.md (2)
-    forget, write = f / (f + i), i / (f + i)  # minimal-cells.md (8)
+    odds = log_sigmoid(of_x["f"]) - log_sigmoid(of_x["i"])
+    forget, write = sigmoid(odds), sigmoid(-odds)  # minimal-cells.md (8)
     h = forget * h_before + write * n  # minimal-cells.md (9)
     return MinLSTMStep(of_x, h_before, f, i, n, forget, write, h)

@@ -1,8 +1,10 @@
 """The variants on the native core against the NumPy reference: every option, every argument, every instruction set."""
 
 from collections.abc import Callable
+from itertools import product
 from typing import Any
 
+import numpy as np
 import pytest
 
 Make = Callable[..., Any]
@@ -79,3 +81,17 @@ def test_one_sequence_on_two_threads(
     close(two, reference(given), sums=True, normalised=given.options.layer_norm)
     same_bits(two.values, one.values)
     same_bits(two.gradients, one.gradients)
+
+
+@each_dtype
+def test_min_lstm_where_gates_are_nearly_shut_or_open(
+    problem: Make, run: Make, reference: Make, close: Make, isa: str, dtype: str
+) -> None:
+    """One unit for each pair of sums of f and i, some past the range of the dtype's exponents."""
+    pairs = list(
+        product([-800.0, -700.0, -200.0, -104.0, -100.0, -88.0, -41.0, -39.0, 0.0, 87.0, 100.0, 800.0], repeat=2)
+    )
+    given = problem((1, 1), dtype, cell="MinLSTM", hidden_size=len(pairs))
+    given.parameters["weight_ih_l0"][...] = 0
+    given.parameters["bias_ih_l0"][: 2 * len(pairs)] = np.transpose(pairs).ravel()
+    close(run(given, isa), reference(given), sums=True)

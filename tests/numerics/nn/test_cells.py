@@ -1,10 +1,12 @@
 """A cell as a function of one step: run over a sequence it gives what the layer gives, and its gates are what acts."""
 
+from itertools import product
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
+from torch.nn.functional import logsigmoid
 
 import throughtime.nn
 from throughtime.nn.cells import direction_cell, kinds
@@ -63,12 +65,17 @@ def test_steps_and_gates(cell: str, options: dict[str, Any]) -> None:
         _close(part, end[0])
 
 
-def test_min_lstm_where_both_gates_underflow() -> None:
-    layer = throughtime.nn.MinLSTM(1, 1)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("backend", ["torch", "native"])
+def test_min_lstm_where_gates_underflow(backend: Any, dtype: torch.dtype) -> None:
+    pairs = list(product([-800.0, -500.0, -200.0, -100.0, -88.0, -30.0, 0.0, 800.0], repeat=2))
+    f, i = torch.tensor(pairs, dtype=dtype).unbind(1)
+    layer = throughtime.nn.MinLSTM(1, len(pairs), dtype=dtype, backend=backend)
     with torch.no_grad():
-        for name, parameter in layer.named_parameters():
-            parameter.copy_(
-                torch.zeros_like(parameter) if name.startswith("weight") else torch.tensor([-500.0, -500.0, 3.0])
-            )
-    output, _ = layer(torch.zeros(1, 1, 1))
-    _close(output.double(), torch.full((1, 1, 1), 1.5, dtype=torch.float64))
+        layer.get_parameter("weight_ih_l0").zero_()
+        layer.get_parameter("bias_ih_l0").copy_(torch.cat([f, i, torch.full_like(f, 3.0)]))
+    h_0 = torch.full((1, 1, len(pairs)), -2.0, dtype=dtype)
+    output, _ = layer(torch.zeros(1, 1, 1, dtype=dtype), h_0)
+    share = torch.sigmoid(logsigmoid(f) - logsigmoid(i))
+    row = tolerances.OUTPUT[str(dtype).split(".")[1]]
+    torch.testing.assert_close(output[0, 0], 3 - 5 * share, rtol=row.rtol, atol=row.atol)
