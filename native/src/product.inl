@@ -70,15 +70,10 @@ static THROUGHTIME_INLINE void product(const T* const* rows, i64 K, const T* pan
     }
 }
 
-// The same, into sums that a cell goes on with; from zero, or with ADD from what is there. Where registers are few the sums must pass through memory there anyway, and the
-// loop stands apart: with the cell in the same function compilers spill the sums inside of the loop.
+// The same, into sums that a cell goes on with; from zero, or with ADD from what is there. A function of its own: with the
+// cell in the same function compilers spill the sums inside of the loop, on every instruction set.
 template <class T, int R, int NV, bool ADD>
-#if defined(__AVX512F__)
-static THROUGHTIME_INLINE void
-#else
-static __attribute__((noinline)) void
-#endif
-product_for_cell(const T* const* rows, i64 K, const T* panel, Vec<T> (&acc)[R][NV]) {
+static __attribute__((noinline)) void product_for_cell(const T* const* rows, i64 K, const T* panel, Vec<T> (&acc)[R][NV]) {
     Vec<T> sums[R][NV];
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) {

@@ -18,9 +18,11 @@ from throughtime.kernels.core import (
     threads,
     why_not,
 )
+from throughtime.kernels.memory import MemoryUse, memory, memory_use, release_memory
 
 __all__ = [
     "BatchPlan",
+    "MemoryUse",
     "NativeLayer",
     "NativeStream",
     "available",
@@ -28,7 +30,10 @@ __all__ = [
     "isa",
     "lacks",
     "layer",
+    "memory",
+    "memory_use",
     "pooling",
+    "release_memory",
     "stream",
     "threads",
     "why_not",

@@ -44,7 +44,7 @@ else:
         NativePooling = PoolingFloat32 | PoolingFloat64
         NativeStream = StreamFloat32 | StreamFloat64
     except ImportError as error:
-        BatchPlan = NativeLayer = NativePooling = NativeStream = None
+        BatchPlan = NativeLayer = NativePooling = NativeStream = available_threads = None
         _problem = f"the native core is not there ({error}); install throughtime where a C++ compiler is"
 
 ISA_VARIABLE: Final = "THROUGHTIME_ISA"
@@ -82,7 +82,7 @@ def isa() -> str:
 
 def threads() -> int:
     """Threads that a call from this thread may use: torch.set_num_threads, OMP_NUM_THREADS; 1 in a forked child."""
-    return available_threads()
+    return 1 if available_threads is None else available_threads()
 
 
 def lacks(options: LayerOptions) -> str | None:

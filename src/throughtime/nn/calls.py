@@ -1,7 +1,7 @@
 """One layer on the native core: torch tensors in, new tensors out. Autograd is added in `native` and `operators`."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
@@ -20,6 +20,10 @@ DTYPES: Final = {torch.float32: "float32", torch.float64: "float64"}
 
 # Straight to a capsule: a tenth of the time of Tensor.__dlpack__, which counts where a whole step takes microseconds.
 _array: Any = torch._C._to_dlpack
+
+_LARGE: Final = 2 << 20
+"""Bytes: a huge page. Allocators give larger blocks back to the system, and fresh pages cost time at every step."""
+_New = Callable[[Tensor, Sequence[int]], Tensor]
 
 
 @dataclass(frozen=True)
@@ -65,8 +69,16 @@ def _whole_plan(seq_len: int, batch: int) -> BatchPlan:
     return BatchPlan(seq_len, batch, None)
 
 
+def new_lasting(x: Tensor, shape: Sequence[int]) -> Tensor:
+    """Uninitialised, of x's dtype, for what no caller sees: if large, in memory that the core keeps between calls."""
+    size = math.prod(shape) * x.element_size()
+    if size < _LARGE:
+        return x.new_empty(shape)
+    return torch.from_numpy(kernels.memory(size)).view(x.dtype).view(*shape)
+
+
 def new_results(
-    call: LayerCall, x: Tensor, lengths: Tensor | None, save: bool
+    call: LayerCall, x: Tensor, lengths: Tensor | None, save: bool, new_saved: _New = Tensor.new_empty
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Uninitialised output, h_n, c_n (empty but for an LSTM) and what backward needs (empty without `save`)."""
     steps = x.shape[:-1]
@@ -78,7 +90,7 @@ def new_results(
     # With padding, as if all sequences were whole: how many tokens there are stands in `lengths`, which shapes must not
     # depend on. What is not written to costs no memory.
     width = call.kernels.saved_width
-    saved = x.new_empty((directions, math.prod(steps), width) if save and width else 0)
+    saved = new_saved(x, (directions, math.prod(steps), width) if save and width else (0,))
     return y, h_n, c_n, saved
 
 
@@ -104,7 +116,7 @@ def forward(
     """
     x = _features_contiguous(x)
     steps = x if ids is None else x.new_empty(()).expand(plan.tokens, 1)
-    y, h_n, c_n, saved = results = new_results(call, steps, lengths, save)
+    y, h_n, c_n, saved = results = new_results(call, steps, lengths, save, new_lasting)
     by_direction = [
         packed(call.kernels, call.options, 0, part, backward=False) for part in _by_direction(call, weights)
     ]
@@ -135,7 +147,7 @@ def token_ids(plan: BatchPlan, index: Tensor) -> Tensor:
 
 
 def _project(call: LayerCall, packed_weights: Tensor, x: Tensor) -> Tensor:
-    projected = x.new_empty(len(x), call.kernels.input_width)
+    projected = new_lasting(x, (len(x), call.kernels.input_width))
     call.kernels.project(_array(packed_weights), _array(x), _array(projected), kernels.threads())
     return projected
 
@@ -177,7 +189,7 @@ def backward(
         for place, (result, want) in enumerate(zip(results, wanted, strict=True))
     )
     by_direction = [packed(call.kernels, call.options, 0, part, backward=True) for part in _by_direction(call, weights)]
-    d_gates = [x.new_empty(plan.tokens, call.kernels.gates_width) for _ in by_direction]
+    d_gates = [new_lasting(x, (plan.tokens, call.kernels.gates_width)) for _ in by_direction]
     call.kernels.backward(
         plan,
         _array(x) if ids is None else None,
@@ -220,7 +232,7 @@ def _project_backward(
 ) -> Tensor:
     """One direction's gradient of x; that of weight_ih is written."""
     threads = kernels.threads()
-    d_projected, d_x = x.new_empty(len(x), call.kernels.input_width), x.new_empty(x.shape)
+    d_projected, d_x = new_lasting(x, (len(x), call.kernels.input_width)), x.new_empty(x.shape)
     call.kernels.scatter(plan, _array(d_gates), _array(ids), _array(d_projected), threads)
     call.kernels.project_backward(
         _array(packed_weights),

@@ -55,3 +55,12 @@ print(RecurrentStack(options, parameters).forward(np.ones((5, 3), np.float32), n
 assert "torch" not in sys.modules
 """)
     assert out.strip() == "(5, 4)"
+
+
+def test_threads_and_memory_need_no_core() -> None:
+    out = _run("""
+from throughtime import kernels, nn
+nn.release_memory()
+print(kernels.threads(), kernels.memory_use())
+""")
+    assert out.strip() == "1 MemoryUse(used=0, kept=0, most_used=0)"

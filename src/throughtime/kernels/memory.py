@@ -1,0 +1,49 @@
+"""Large arrays that the core keeps for the next call once nobody holds them (native/include/throughtime/memory.h)."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from throughtime.kernels import core
+
+Bytes = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class MemoryUse:
+    """Bytes of large arrays: those in use, those kept for later, and the most that were in use at the same time."""
+
+    used: int
+    kept: int
+    most_used: int
+
+
+def memory(size: int) -> Bytes:
+    """(size,) uninitialised bytes, where the core is there; freed, they are kept for another call.
+
+    What is in use and what is kept are together never more than what once was in use at the same time.
+
+    Raises:
+        MemoryError: the system has not that much.
+        ShapeError: size is negative.
+    """
+    return _core().memory(size)  # type: ignore[no-any-return]
+
+
+def memory_use() -> MemoryUse:
+    """How much that is now; zeros without the core."""
+    return MemoryUse(*(_core().memory_use() if core.available() else (0, 0, 0)))
+
+
+def release_memory() -> None:
+    """Gives what is kept to the system: after training, in a process that goes on. Nothing in use is touched."""
+    if core.available():
+        _core().release_memory()
+
+
+def _core() -> Any:
+    from throughtime.kernels import _core as module
+
+    return module
