@@ -139,9 +139,11 @@ def describe(limits: Limits) -> str:
 
 
 def _check_machine(run: Run, path: Path) -> None:
-    cpu, here = run.conditions["machine"]["cpu"], conditions()["machine"]["cpu"]
-    if cpu != here:
-        raise ResultsError(f"{path} was measured on {cpu}, but this is {here}; measure the run here")
+    here = conditions()
+    for name in ("machine", "instruction_set"):
+        then, now = run.conditions.get(name), here[name]
+        if then != now:
+            raise ResultsError(f"{path} was measured on {then}, but this is {now}; measure the run here")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -22,7 +22,14 @@ def conditions() -> dict[str, Any]:
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": _commit(),
-        "machine": {"cpu": _cpu(), "cores": _cores(), "architecture": platform.machine(), "system": platform.system()},
+        "machine": {
+            "cpu": _cpu("model name") or platform.processor() or platform.machine(),
+            # Names of rented processors leave out what tells one generation from another.
+            "cpu_model": "-".join(filter(None, map(_cpu, ("cpu family", "model", "stepping")))) or None,
+            "cores": _cores(),
+            "architecture": platform.machine(),
+            "system": platform.system(),
+        },
         "instruction_set": kernels.isa() if kernels.available() else None,
         "threads": {"torch": torch.get_num_threads(), **{name: os.environ.get(name) for name in _THREAD_VARIABLES}},
         "load": round(os.getloadavg()[0], 2),
@@ -35,14 +42,15 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _cpu() -> str:
+def _cpu(wanted: str) -> str | None:
+    """What Linux says of the first core under this heading."""
     information = Path("/proc/cpuinfo")
     if information.exists():
         for line in information.read_text(encoding="utf-8").splitlines():
             key, _, value = line.partition(":")
-            if key.strip() == "model name":
+            if key.strip() == wanted:
                 return value.strip()
-    return platform.processor() or platform.machine()
+    return None
 
 
 def _version(package: str) -> str | None:

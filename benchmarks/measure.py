@@ -44,8 +44,10 @@ def interleaved(
     """Seconds a call of each contender, one sample a round.
 
     All contenders run in every round, so that whatever slows the machine for a while slows them alike; the round's
-    first is another one each time. Calls that are not among the samples come before that: one to warm up, one to choose
-    how many calls make a sample, and where that is more than one, so many to choose again.
+    first is another one each time. A call that is not among the samples comes before each sample: in the first one the
+    caches and the allocator are as another contender left them, which costs whoever follows a loop of small tensors up
+    to half of its time. Other such calls come before all rounds: one to warm up, one to choose how many calls make a
+    sample, and where that is more than one, so many to choose again.
     """
     calls = {}
     for name, contender in contenders.items():
@@ -63,6 +65,7 @@ def interleaved(
             at = number % len(names)
             for name in names[at:] + names[:at]:
                 time.sleep(pause)
+                _seconds(contenders[name], 1, clock)
                 samples[name].append(_seconds(contenders[name], calls[name], clock) / calls[name])
     finally:
         if collecting:

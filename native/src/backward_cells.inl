@@ -69,7 +69,7 @@ struct BackwardCells {
         V acc[R][NB];
         const i64 Hp = lay.Hp;
         product_for_cell<T, R, NB, false>(const_cast<const T* const*>(at.d_gates) + first, Hp,
-                          packed + lay.back_candidate_at() + p * Hp * kBlocks * L, acc);
+                                         packed + lay.back_candidate_at() + p * Hp * kBlocks * L, acc);
         for (int r = 0; r < R; ++r) {
             for (int j = 0; j < NB; ++j) {
                 const i64 u = (p * kBlocks + j) * L, row = first + r;

@@ -115,7 +115,7 @@ struct ForwardCells {
         V acc[R][NB];
         const i64 u = p * kBlocks * L;
         product_for_cell<T, R, NB, false>(const_cast<const T* const*>(at.reset_h) + first, lay.H,
-                          packed + lay.candidate_at() + p * lay.H * kBlocks * L, acc);
+                                          packed + lay.candidate_at() + p * lay.H * kBlocks * L, acc);
         add_projection<R, NB>(at, first, u, acc);
         for (int r = 0; r < R; ++r) {
             for (int j = 0; j < NB; ++j) {

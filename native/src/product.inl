@@ -59,8 +59,7 @@ static THROUGHTIME_INLINE void add_products(const Left& left, const T* panel, Ve
 
 // rows[r] points at row r of the left factor; k runs over 0..K-1 of each.
 template <class T, int R, int NV>
-static THROUGHTIME_INLINE void product(const T* const* rows, i64 K, const T* panel,
-                                                          Vec<T> (&acc)[R][NV]) {
+static THROUGHTIME_INLINE void product(const T* const* rows, i64 K, const T* panel, Vec<T> (&acc)[R][NV]) {
     const T* a[R];
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) a[r] = rows[r];

@@ -142,7 +142,7 @@ private:
         store(row.delta + slot * lay.Hp + u, delta);
         add(row, slots.biases + slot, u, delta);
     }
-    // The sign of a zero counts too: a plain cell gives the same bits as backward_cells.inl.
+    // Without zoneout `direct` is not read: `part` has left 0 there.
     THROUGHTIME_INLINE void add_direct(const VariantBackRow<T>& row, i64 u, V v) const {
         store(row.direct + u, row.zone_h.off() ? v : load(row.direct + u) + v);
     }

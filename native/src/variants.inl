@@ -2,7 +2,7 @@
 //
 // A plain layer's sums become its new state in registers. A variant needs a unit's whole row of sums (layer normalisation),
 // or more values than there are registers: its step is a product into rows of memory, then passes over those rows, which the
-// nearest cache still holds. Both ways cost about the same. Equations: docs/derivations.
+// nearest cache still holds. Equations: docs/derivations.
 
 namespace throughtime::THROUGHTIME_NAMESPACE {
 
