@@ -5,11 +5,12 @@ by its size, and the core's sigmoid and tanh, with as many threads at work at on
 that no implementation of a case on this machine can be below, however good: see `least_time`. Beside it stand
 throughtime's time and that of the best of torch, so that one sees how many times faster than torch anything could be.
 
-Measure on the machine of the run: its processor's name must be the same.
+Measure on the machine of the run, and right after it: a processor's clock moves with what else its host does.
 """
 
 import argparse
 import json
+import math
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -22,7 +23,7 @@ from benchmarks.goals import Goal, goals
 from benchmarks.machine import conditions
 from benchmarks.results import OURS, Result, ResultsError, Run, load, readable
 from benchmarks.table import table
-from throughtime.spec.cells import GATES
+from throughtime.spec.cells import GATES, parameter_shapes
 
 _ROOT: Final = Path(__file__).parent.parent
 # Of a unit and step, forward; backward needs none that could not have been kept.
@@ -47,37 +48,47 @@ class Limits:
     reads: list[tuple[int, float]]
 
     def read_rate(self, size: float) -> float:
-        """Bytes a second, of all threads, where each reads `size` bytes over and over."""
-        return next((rate for bytes_, rate in self.reads if size <= bytes_), self.reads[-1][1])
+        """Bytes a second, of all threads, where each reads `size` bytes over and over: at least as many as really can be,
+        those of the largest size that was measured and is not larger.
+        """
+        near = [rate for bytes_, rate in self.reads if bytes_ <= size]
+        return near[-1] if near else self.reads[0][1]
 
 
 def least_time(case: LayerCase | VariantCase, limits: Limits) -> float:
-    """Seconds that a case takes at least: its matrix products at the rate of multiply-adds, and its activations.
+    """Seconds that a case takes at least: its matrix products at the rate of multiply-adds, or its activations.
 
     A plain layer's product with weight_hh cannot begin a step before the one before it has ended, so that all its
     weights are read at each step, shared out among the threads; where that takes longer than its operations, it counts
-    instead. Nothing else counts: no other memory traffic, no masks, no barrier, no call from Python.
+    instead. The first step's product is not counted: with the state of zeros that the cases start from it is 0. Nothing
+    else counts: no other memory traffic, no masks, no barrier, no call from Python; and activations, which may overlap
+    with products, only where they alone take longer.
     """
     tokens = sum(case.shape.lengths)
     values = case.shape.hidden_size * tokens * (2 if case.shape.bidirectional else 1)
     coupled = isinstance(case, VariantCase) and case.options.coupled_gates
     sigmoids, tanhs = _SIGMOIDS[case.cell] - coupled, _TANHS[case.cell]
     activations = values * (sigmoids / limits.sigmoids + tanhs / limits.tanhs)
-    if isinstance(case, VariantCase):
-        return case.flops / limits.flops + activations
-    sequential, reads = _sequential(case, limits)
-    return (case.flops - sequential) / limits.flops + max(sequential / limits.flops, reads) + activations
+    return max(_products(case, limits), activations)
 
 
-def _sequential(case: LayerCase, limits: Limits) -> tuple[float, float]:
-    """Operations of the products that wait for the step before, and seconds that reading their weights takes."""
+def _products(case: LayerCase | VariantCase, limits: Limits) -> float:
     shape = case.shape
-    columns = shape.hidden_size + (shape.input_size if case.work == "streaming" else 0)
-    weights = len(GATES[case.cell]) * shape.hidden_size * columns * (2 if shape.bidirectional else 1)
+    if isinstance(case, VariantCase):
+        recurrent = parameter_shapes(case.options).get("weight_hh_l0", ())  # without a matrix there is no product
+        first = 3 * 2 * math.prod(recurrent) * shape.batch if len(recurrent) == 2 else 0
+        return (case.flops - first) / limits.flops
+    if case.work == "streaming":  # a step in the middle: a state is there, and all weights are read
+        size = case.flops // 2 * _FLOAT32
+        return max(case.flops / limits.flops, size / limits.read_rate(size / limits.threads))
+    weights = len(GATES[case.cell]) * shape.hidden_size**2 * (2 if shape.bidirectional else 1)
+    # Forward, and in training back to the state before: these wait for another step. Then the weights' gradient.
     passes = 2 if case.work == "training" else 1
+    waiting = 2 * weights * (sum(shape.lengths) - shape.batch) * passes
     size = weights * _FLOAT32
-    reads = max(shape.lengths) * passes * size / limits.read_rate(size / limits.threads)
-    return 2 * weights * sum(shape.lengths) * passes, reads
+    reading = (max(shape.lengths) - 1) * passes * size / limits.read_rate(size / limits.threads)
+    first = 2 * weights * shape.batch * (3 if case.work == "training" else 1)
+    return (case.flops - first - waiting) / limits.flops + max(waiting / limits.flops, reading)
 
 
 def measure(threads: int, build: Path = _ROOT / "build" / "limits") -> Limits:
@@ -160,9 +171,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ResultsError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    found = rows(run.results, limits)
+    if not found:
+        print(f"error: {options.run} has no layers or variants of full size; measure some first", file=sys.stderr)
+        return 2
     print(describe(limits), end="\n\n")
     head = ["case", "least", "throughtime", "reaches", "beside", "reaches", "× it", "at most", "wanted"]
-    print(table(head, rows(run.results, limits)))
+    print(table(head, found))
     return 0
 
 

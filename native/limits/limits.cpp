@@ -29,23 +29,27 @@ double seconds() {
     return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-// The shortest time of a round in which each thread calls f(thread) once.
+// The shortest time of a round in which each thread calls f(thread) once, at the same time as the others: that of the slowest.
 template <class F>
 double fastest(int threads, F&& f) {
     double best = 1e30;
     for (int round = 0; round < kRounds; ++round) {
-        double start = 0, end = 0;
+        std::vector<double> times(static_cast<std::size_t>(threads));
+        int working = 0;
 #pragma omp parallel num_threads(threads)
         {
-#pragma omp barrier
 #pragma omp master
-            start = seconds();
+            working = omp_get_num_threads();
+#pragma omp barrier
+            const double start = seconds();
             f(omp_get_thread_num());
-#pragma omp barrier
-#pragma omp master
-            end = seconds();
+            times[static_cast<std::size_t>(omp_get_thread_num())] = seconds() - start;
         }
-        best = std::min(best, end - start);
+        if (working != threads) {
+            std::fprintf(stderr, "only %d of %d threads can work at once here\n", working, threads);
+            std::exit(1);
+        }
+        best = std::min(best, *std::max_element(times.begin(), times.end()));
     }
     return best;
 }
@@ -60,8 +64,8 @@ void used(V v) {
 #endif
 }
 
-// Operations a second of fused multiply-adds whose factors and sums stay in registers: as many sums as hide the latency. For some
-// seconds: the clock that a processor keeps for a moment is not the one of long work.
+// Operations a second of fused multiply-adds whose factors and sums stay in registers: as many sums as hide the latency. For
+// some seconds: the clock that a processor keeps for a moment is not the one of long work.
 double product_rate(int threads) {
     constexpr int kSums = 10;
     constexpr i64 kTimes = 100000000;
@@ -82,10 +86,11 @@ double product_rate(int threads) {
 double read_rate(int threads, i64 bytes) {
     constexpr i64 kStride = 8 * kLanes<float>;
     const i64 count = bytes / static_cast<i64>(sizeof(float)) / kStride * kStride;
-    const i64 times = std::max<i64>(1, (i64{64} << 20) / bytes);
+    const i64 times = std::max<i64>(1, (i64{1} << 30) / bytes);
     std::vector<std::unique_ptr<float, decltype(&std::free)>> blocks;
     for (int thread = 0; thread < threads; ++thread) {
-        blocks.emplace_back(static_cast<float*>(std::aligned_alloc(64, static_cast<std::size_t>(count) * sizeof(float))), &std::free);
+        void* const block = std::aligned_alloc(64, static_cast<std::size_t>(count) * sizeof(float));
+        blocks.emplace_back(static_cast<float*>(block), &std::free);
         std::fill_n(blocks.back().get(), count, 1.0f);
     }
     const double time = fastest(threads, [&](int thread) {
@@ -105,13 +110,13 @@ double read_rate(int threads, i64 bytes) {
 // Values a second of all threads, from the first cache to the first cache.
 template <class F>
 double activation_rate(int threads, F&& f) {
-    constexpr i64 kValues = 1024, kTimes = 2000;
+    constexpr i64 kValues = 1024, kTimes = 20000;
     const double time = fastest(threads, [&](int) {
         alignas(64) float in[kValues], out[kValues];
         for (i64 i = 0; i < kValues; ++i) in[i] = static_cast<float>(i % 97 - 48) * 0.1f;
         for (i64 round = 0; round < kTimes; ++round) {
             for (i64 i = 0; i < kValues; i += kLanes<float>) store(out + i, f(load(in + i)));
-            used(load(out));
+            asm volatile("" : : "r"(in), "r"(out) : "memory");  // all of it, again each round
         }
     });
     return static_cast<double>(kValues) * kTimes * threads / time;
@@ -125,11 +130,12 @@ int main(int count, char** arguments) {
         std::fprintf(stderr, "usage: core_limits THREADS\n");
         return 2;
     }
-    std::printf("{\"lanes\": %d, \"threads\": %d, \"flops\": %.4g, \"sigmoids\": %.4g, \"tanhs\": %.4g, \"reads\": [", kLanes<float>, threads,
-                product_rate(threads), activation_rate(threads, [](V v) { return sigmoid<float>(v); }),
+    std::printf("{\"lanes\": %d, \"threads\": %d, \"flops\": %.4g, \"sigmoids\": %.4g, \"tanhs\": %.4g, \"reads\": [",
+                kLanes<float>, threads, product_rate(threads), activation_rate(threads, [](V v) { return sigmoid<float>(v); }),
                 activation_rate(threads, [](V v) { return hyperbolic_tangent<float>(v); }));
     for (i64 kilobytes = 16; kilobytes <= 32768; kilobytes *= 2) {
-        std::printf("%s[%lld, %.4g]", kilobytes == 16 ? "" : ", ", static_cast<long long>(kilobytes << 10), read_rate(threads, kilobytes << 10));
+        const i64 bytes = kilobytes << 10;
+        std::printf("%s[%lld, %.4g]", kilobytes == 16 ? "" : ", ", static_cast<long long>(bytes), read_rate(threads, bytes));
     }
     std::printf("]}\n");
     return 0;

@@ -32,7 +32,7 @@ class Chain:
     drive: Tensor
     before: Tensor
     lengths: tuple[int, ...]
-    _kept: dict[int, Tensor] = field(default_factory=dict, repr=False, compare=False)
+    _kept: dict[int, Tensor] = field(init=False, default_factory=dict, repr=False, compare=False)
 
     @staticmethod
     def of(trace: DirectionTrace, sequences: int) -> "Chain":

@@ -80,9 +80,11 @@ def test_repr_of_variants_is_the_call_that_makes_them() -> None:
     assert texts[2] == (
         "LSTM(3, 4, num_layers=2, peephole=True, coupled_gates=True, zoneout=(0.1, 0.2), recompute=16, backend='torch')"
     )
+    assert texts[4] == "LSTM(3, 4, forget_bias=1.0)"
     for layer, text in zip(layers, texts, strict=True):
         again = eval(text)
         assert repr(again) == text
+        assert getattr(again, "forget_bias", None) == getattr(layer, "forget_bias", None)
         assert (again.options, again.init, again.recompute) == (layer.options, layer.init, layer.recompute)
 
 

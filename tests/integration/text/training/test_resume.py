@@ -125,6 +125,7 @@ def test_a_resumed_run_warns_of_what_begins_after_it_was_cut_off(
     assert measured == [1.0]
     train(replace(cut, resume=True), Warned(resumed))
     assert [m for m in resumed if "now" in m] == [m for m in whole if "now" in m]
+    assert _without_clock(cut) == _without_clock(replace(cut, out=tmp_path / "whole"))
 
 
 def test_cut_off_again_and_again(request_for: Make, tmp_path: Path) -> None:
