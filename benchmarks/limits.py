@@ -48,8 +48,8 @@ class Limits:
     reads: list[tuple[int, float]]
 
     def read_rate(self, size: float) -> float:
-        """Bytes a second, of all threads, where each reads `size` bytes over and over: at least as many as really can be,
-        those of the largest size that was measured and is not larger.
+        """Bytes a second, of all threads, where each reads `size` bytes over and over. Rather too many than too
+        few: those of the largest size that was measured and is not larger.
         """
         near = [rate for bytes_, rate in self.reads if bytes_ <= size]
         return near[-1] if near else self.reads[0][1]
