@@ -1,9 +1,10 @@
 """`python -m benchmarks.limits RUN.json`: how near measured layers come to what this machine can do at most.
 
 The limits are measured by native/limits: multiply-adds whose factors stay in registers, reads of a thread's own memory
-by its size, and the core's sigmoid and tanh, with as many threads at work at once as the run had. A time follows
-that no implementation of a case on this machine can be below, however good: see `least_time`. Beside it stand
-throughtime's time and that of the best of torch, so that one sees how many times faster than torch anything could be.
+by its size, and the core's sigmoid and tanh, with as many threads at work at once as the run had. From these follows
+the least time of a case, for any implementation that works as all known ones do (see `least_time`). Beside it stand
+throughtime's time and that of the best of torch, so that one sees about how many times faster than torch anything could
+be.
 
 Measure on the machine of the run, and right after it: a processor's clock moves with what else its host does.
 """
@@ -49,14 +50,17 @@ class Limits:
 
     def read_rate(self, size: float) -> float:
         """Bytes a second, of all threads, where each reads `size` bytes over and over. Rather too many than too
-        few: those of the largest size that was measured and is not larger.
+        few: the best of the largest size that was measured and is not larger, and of all larger ones.
         """
-        near = [rate for bytes_, rate in self.reads if bytes_ <= size]
-        return near[-1] if near else self.reads[0][1]
+        near = [bytes_ for bytes_, _ in self.reads if bytes_ <= size]
+        return max(rate for bytes_, rate in self.reads if not near or bytes_ >= near[-1])
 
 
 def least_time(case: LayerCase | VariantCase, limits: Limits) -> float:
     """Seconds that a case takes at least: its matrix products at the rate of multiply-adds, or its activations.
+
+    A program could be below where it keeps part of the weights nearer than a sweep over all of them finds them, or has
+    quicker activations than the core's.
 
     A plain layer's product with weight_hh cannot begin a step before the one before it has ended, so that all its
     weights are read at each step, shared out among the threads; where that takes longer than its operations, it counts
@@ -79,8 +83,9 @@ def _products(case: LayerCase | VariantCase, limits: Limits) -> float:
         first = 3 * 2 * math.prod(recurrent) * shape.batch if len(recurrent) == 2 else 0
         return (case.flops - first) / limits.flops
     if case.work == "streaming":  # a step in the middle: a state is there, and all weights are read
-        size = case.flops // 2 * _FLOAT32
-        return max(case.flops / limits.flops, size / limits.read_rate(size / limits.threads))
+        size = case.flops // (2 * case.shape.steps * case.shape.batch) * _FLOAT32  # of the weights
+        reading = case.shape.steps * size / limits.read_rate(size / limits.threads)
+        return max(case.flops / limits.flops, reading)
     weights = len(GATES[case.cell]) * shape.hidden_size**2 * (2 if shape.bidirectional else 1)
     # Forward, and in training back to the state before: these wait for another step. Then the weights' gradient.
     passes = 2 if case.work == "training" else 1
@@ -153,6 +158,9 @@ def _check_machine(run: Run, path: Path) -> None:
     here = conditions()
     for name in ("machine", "instruction_set"):
         then, now = run.conditions.get(name), here[name]
+        if isinstance(then, dict) and isinstance(now, dict):  # a key that only one has tells nothing
+            differ = [key for key in then if key in now and then[key] != now[key]]
+            then, now = ({key: given[key] for key in differ} for given in (then, now))
         if then != now:
             raise ResultsError(f"{path} was measured on {then}, but this is {now}; measure the run here")
 

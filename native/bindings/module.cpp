@@ -6,6 +6,8 @@
 
 #include "throughtime/memory.h"
 
+#include <memory>
+
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
@@ -39,16 +41,18 @@ vector<std::string> available() {
 }
 
 // A byte array of memory that the core keeps for the next call once nobody holds it.
-nb::ndarray<nb::numpy, std::uint8_t, nb::ndim<1>> memory(i64 bytes) {
+nb::ndarray<nb::numpy, std::uint8_t, nb::ndim<1>> take(i64 bytes) {
     if (bytes < 0) throw ShapeProblem("bytes must not be negative, but is " + std::to_string(bytes));
-    void* const at = take_memory(static_cast<std::size_t>(bytes));
-    nb::capsule owner(at, [](void* piece) noexcept { give_memory_back(piece); });
+    using Taken = std::unique_ptr<void, void (*)(void*)>;
+    Taken piece(take_memory(static_cast<std::size_t>(bytes)), give_memory_back);
+    nb::capsule owner(piece.get(), [](void* owned) noexcept { give_memory_back(owned); });
+    void* const at = piece.release();
     return {at, {static_cast<std::size_t>(bytes)}, owner};
 }
 
 nb::tuple use() {
     const MemoryUse now = memory_use();
-    return nb::make_tuple(now.used, now.kept, now.most_used);
+    return nb::make_tuple(now.used, now.kept, now.most_used, now.mappings);
 }
 
 template <class T>
@@ -117,8 +121,8 @@ NB_MODULE(_core, m) {
     nb::set_leak_warnings(false);  // layers are kept in a cache until the process ends
     m.def("instruction_sets", &available, "Names of those that run on this machine, best first.");
     m.def("available_threads", &available_threads, "Threads that a call from this thread may use.");
-    m.def("memory", &memory, nb::arg("bytes"), "Uninitialised bytes, which are kept for another call once nobody holds them.");
-    m.def("memory_use", &use, "Bytes of `memory` in use, kept, and the most that were in use.");
+    m.def("take_memory", &take, nb::arg("bytes"), "Uninitialised bytes, which are kept for another call once nobody holds them.");
+    m.def("memory_use", &use, "Bytes of pieces in use, kept, and the most that were in use; and pieces that came from the system.");
     m.def("release_memory", &release_memory, "Gives the bytes that are kept to the system.");
     nb::class_<BatchPlan>(m, "BatchPlan")
         .def(nb::init<i64, i64, const optional<vector<i64>>&, bool>(), nb::arg("seq_len"), nb::arg("batch"),

@@ -33,7 +33,7 @@ struct ForwardCells {
     void lstm(const StepRows<T>& at, i64 first, i64 p) const {
         V acc[R][4];
         const i64 u = p * L;
-        prefetch_saved<R>(at, first, u);
+        prefetch<R>(at, first, u);
         product_for_cell<T, R, 4, false>(at.h_prev + first, lay.H, packed + lay.hidden_at() + p * lay.H * 4 * L, acc);
 #pragma GCC unroll 8
         for (int r = 0; r < R; ++r) {
@@ -60,7 +60,7 @@ struct ForwardCells {
     void gru(const StepRows<T>& at, i64 first, i64 p) const {
         V acc[R][3];
         const i64 u = p * L, Hp = lay.Hp;
-        prefetch_saved<R>(at, first, u);
+        prefetch<R>(at, first, u);
         const V bias_hn = load(packed + lay.bias_hn_at() + u);
         product_for_cell<T, R, 3, false>(at.h_prev + first, lay.H, packed + lay.hidden_at() + p * lay.H * 3 * L, acc);
 #pragma GCC unroll 8
@@ -145,9 +145,12 @@ struct ForwardCells {
     }
 
 private:
-    // Lines that the cell will write travel while the product is computed.
+    // Lines that the cell will read and write travel while the product is computed.
     template <int R>
-    void prefetch_saved(const StepRows<T>& at, i64 first, i64 u) const {
+    void prefetch(const StepRows<T>& at, i64 first, i64 u) const {
+        for (int r = 0; r < R; ++r) {
+            for (int slot = 0; slot < lay.input_slots; ++slot) __builtin_prefetch(at.gates[first + r] + slot * lay.Hp + u);
+        }
         if (at.saved[first] == nullptr) return;
         for (int r = 0; r < R; ++r) {
             for (int slot = 0; slot < lay.saved_slots; ++slot) __builtin_prefetch(at.saved[first + r] + slot * lay.Hp + u, 1);

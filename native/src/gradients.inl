@@ -159,9 +159,10 @@ static void gradient_of_parameters(const BackwardLayer<T>& layer, const Backward
         const i64 first_block = biases * thread / count, last_block = biases * (thread + 1) / count;
         for (i64 i = first_block * Gradient::L; i < last_block * Gradient::L; ++i) columns[i] = T(0);
         Tokens at{plan};
-        const T* rows[4][kTokens];
-        for (i64 first = 0; first < tokens; first += kTokens) {
-            const i64 last = least(tokens, first + kTokens), n = last - first;
+        const T* rows_of[2][4][kTokens];
+        // Rows of the other factors, of the chunk that begins with token `first`; of how many.
+        const auto find_rows = [&](i64 first, const T* (&rows)[4][kTokens]) {
+            const i64 last = least(tokens, first + kTokens);
             at.each(first, last, [&](i64 i, i64 t, i64 k) {
                 const i64 b = plan.order[k];
                 const bool starts = d.reverse ? t == plan.length[k] - 1 : t == 0;
@@ -172,16 +173,28 @@ static void gradient_of_parameters(const BackwardLayer<T>& layer, const Backward
                 rows[2][i] = saved + 3 * lay.Hp;
                 rows[3][i] = saved + lay.of_output * lay.Hp;
             });
+            return last - first;
+        };
+        i64 n = find_rows(0, rows_of[0]);
+        for (i64 first = 0, chunk = 0; first < tokens; ++chunk) {
+            const auto& rows = rows_of[chunk % 2];
             const T* const d_gates = d.d_gates + first * width;
+            const i64 after = first + n, next = after < tokens ? find_rows(after, rows_of[(chunk + 1) % 2]) : 0;
+            Ahead<T> ahead;
+            ahead.add(d_gates + n * width + x.first_column(), width, x.columns(), next);
+            if (!together) ahead.add(d_gates + n * width + h.first_column(), width, h.columns(), next);
+            ahead.add(rows_of[(chunk + 1) % 2][0], x.columns() > 0 ? lay.I : 0, next);
+            ahead.add(rows_of[(chunk + 1) % 2][1], h.columns() > 0 ? lay.P : 0, next);
             if (together) {
-                Gradient::add(d_gates, width, n, {{x, rows[0], at_x}, {h, rows[1], at_h}}, work);
+                Gradient::add(d_gates, width, n, {{x, rows[0], at_x}, {h, rows[1], at_h}}, ahead, work);
             } else {
-                Gradient::add(d_gates, width, n, {{x, rows[0], at_x}}, work);
-                Gradient::add(d_gates, width, n, {{h, rows[1], at_h}}, work);
+                Gradient::add(d_gates, width, n, {{x, rows[0], at_x}}, ahead, work);
+                Gradient::add(d_gates, width, n, {{h, rows[1], at_h}}, ahead, work);
             }
-            Gradient::add(d_gates, width, n, {{reset_h, rows[2], at_reset}}, work);
-            Gradient::add(d_gates + lay.projected_at(), width, n, {{output, rows[3], at_output}}, work);
+            Gradient::add(d_gates, width, n, {{reset_h, rows[2], at_reset}}, ahead, work);
+            Gradient::add(d_gates + lay.projected_at(), width, n, {{output, rows[3], at_output}}, ahead, work);
             add_columns(d_gates, width, n, first_block, last_block, columns);
+            first = after, n = next;
         }
         x.write(at_x, d.d_weights.weight_ih);
         h.write(at_h, d.d_weights.weight_hh);
@@ -261,9 +274,13 @@ static void project_backward(const Options& options, const T* packed, const T* x
         gradient.clear(sums);
         for (i64 first = 0; first < rows; first += kTokens) {
             const T* from[kTokens];
-            const i64 n = least(kTokens, rows - first);
+            const i64 n = least(kTokens, rows - first), next = least(kTokens, rows - first - n);
             for (i64 i = 0; i < n; ++i) from[i] = x + (first + i) * stride;
-            Gradient::add(d_projected + first * width, width, n, {{gradient, from, sums}}, work + thread * work_size);
+            const T* const d_rows = d_projected + first * width;
+            Ahead<T> ahead;
+            ahead.add(d_rows + n * width + gradient.first_column(), width, gradient.columns(), next);
+            ahead.add(x + (first + n) * stride, stride, lay.I, next);
+            Gradient::add(d_rows, width, n, {{gradient, from, sums}}, ahead, work + thread * work_size);
         }
         gradient.write(sums, d_weight_ih);
     });
@@ -271,17 +288,38 @@ static void project_backward(const Options& options, const T* packed, const T* x
 
 template <class T>
 static void scatter(const T* values, i64 stride, const std::int32_t* ids, i64 count, i64 width, i64 rows, T* out, int threads) {
-    constexpr int L = kLanes<T>;
-    const i64 blocks = width / L;  // a row of d_gates is whole vectors
-    in_threads(static_cast<int>(least(threads, blocks)), [&](int thread, int parts) {
-        const i64 first = blocks * thread / parts * L, last = blocks * (thread + 1) / parts * L;
-        for (i64 row = 0; row < rows; ++row) {
-            __builtin_memset(out + row * width + first, 0, static_cast<std::size_t>(last - first) * sizeof(T));
-        }
-        for (i64 i = 0; i < count; ++i) {
-            const T* from = values + i * stride;
-            T* const to = out + ids[i] * width;
-            for (i64 c = first; c < last; c += L) store(to + c, load(to + c) + load(from + c));
+    constexpr int L = kLanes<T>;  // a row of d_gates is whole vectors
+    // Tokens in the order of their rows, those of a row in their own: each row is summed while it is near and written once.
+    Workspace workspace;
+    workspace.reserve(Workspace::size_of<i64>(rows + 1) + Workspace::size_of<i64>(count));
+    i64* const begin = workspace.take<i64>(rows + 1);
+    i64* const tokens = workspace.take<i64>(count);
+    for (i64 row = 0; row <= rows; ++row) begin[row] = 0;
+    for (i64 i = 0; i < count; ++i) ++begin[ids[i]];
+    for (i64 row = 1; row <= rows; ++row) begin[row] += begin[row - 1];  // so far where each ends
+    for (i64 i = count; i-- > 0;) tokens[--begin[ids[i]]] = i;
+    in_threads(static_cast<int>(least(threads, rows)), [&](int thread, int parts) {
+        // Rows of about as many tokens: a row costs its writing, too.
+        const auto row_at = [&](i64 share) {
+            i64 low = 0, high = rows;
+            while (low < high) {
+                const i64 middle = (low + high) / 2;
+                if (begin[middle] + middle < share) low = middle + 1;
+                else high = middle;
+            }
+            return low;
+        };
+        const i64 last_row = row_at((count + rows) * (thread + 1) / parts);
+        for (i64 row = row_at((count + rows) * thread / parts); row < last_row; ++row) {
+            T* const to = out + row * width;
+            for (i64 c = 0; c < width; c += L) store(to + c, Vec<T>{});
+            for (i64 i = begin[row]; i < begin[row + 1]; ++i) {
+                constexpr i64 kAhead = 3, kLine = 64 / static_cast<i64>(sizeof(T));
+                const T* const from = values + tokens[i] * stride;
+                const T* const later = values + tokens[least(count - 1, i + kAhead)] * stride;
+                for (i64 c = 0; c < width; c += kLine) __builtin_prefetch(later + c);
+                for (i64 c = 0; c < width; c += L) store(to + c, load(to + c) + load(from + c));
+            }
         }
     });
 }

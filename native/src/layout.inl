@@ -54,7 +54,7 @@ struct Layout {
             case Cell::min_gru:  // saved: z n
                 input_slots = gates_slots = saved_slots = 2;
                 break;
-            case Cell::min_lstm:  // saved: f i n
+            case Cell::min_lstm:  // saved: f i n, of which f and i are raised alike where both are shut
                 input_slots = gates_slots = saved_slots = 3;
                 break;
             case Cell::ind_rnn:  // saved: φ

@@ -11,6 +11,46 @@ struct WeightProduct {
     int first_gate = 0;  // the first slot as `gate` counts
 };
 
+// The next chunk's rows, on their way from far memory to the second cache while this chunk is multiplied: packing reads them
+// a few lines a row, which the processor's own prefetching does not follow.
+template <class T>
+class Ahead {
+public:
+    // `length` elements of each of `count` rows, `stride` apart, or where `rows` says.
+    void add(const T* first, i64 stride, i64 length, i64 count) { add({first, nullptr, stride, length, count}); }
+    void add(const T* const* rows, i64 length, i64 count) { add({nullptr, rows, 0, length, count}); }
+
+    void go_on() {
+        for (int lines = 0; lines < kLinesAtOnce && source_ < sources_; ++lines) {
+            const Source& from = source_at_[source_];
+            const T* const row = from.rows != nullptr ? from.rows[row_] : from.first + row_ * from.stride;
+            __builtin_prefetch(row + column_, 0, 2);
+            if ((column_ += kLine) < from.length) continue;
+            column_ = 0;
+            if (++row_ < from.count) continue;
+            row_ = 0;
+            ++source_;
+        }
+    }
+
+private:
+    static constexpr i64 kLine = 64 / static_cast<i64>(sizeof(T));
+    static constexpr int kLinesAtOnce = 40;  // of a tile: enough for a chunk's
+
+    struct Source {
+        const T* first;
+        const T* const* rows;
+        i64 stride, length, count;
+    };
+    void add(const Source& source) {
+        if (source.length > 0 && source.count > 0) source_at_[sources_++] = source;
+    }
+
+    Source source_at_[4];
+    int sources_ = 0, source_ = 0;
+    i64 row_ = 0, column_ = 0;
+};
+
 // Accumulates d_weight (its rows by slot, in torch's order) over chunks of tokens. A thread has some columns of d_gates, so
 // that no sum depends on the number of threads. Each chunk is summed in registers, and chunks one after the other.
 //
@@ -33,6 +73,10 @@ public:
         last_ = least(all_, tiles * (thread + 1) / threads * kTile);
         panels_ = ceil_div(product.columns, kWidth);
     }
+
+    // This thread's columns of d_gates: [first, last), of all the slots'.
+    i64 first_column() const { return product_.first_slot * lay_.Hp + first_; }
+    i64 columns() const { return last_ - first_; }
 
     // All threads together: by panel (columns of d_gates, columns of the panel), zero at first.
     static i64 sums_size(const Layout<T>& lay, const WeightProduct& p) {
@@ -57,7 +101,7 @@ public:
 
     // Adds `count` <= kTokens tokens, their d_gates rows gates_stride apart, to gradients of the same columns of d_gates.
     template <int N>
-    static void add(const T* d_gates, i64 gates_stride, i64 count, const Term (&terms)[N], T* work) {
+    static void add(const T* d_gates, i64 gates_stride, i64 count, const Term (&terms)[N], Ahead<T>& ahead, T* work) {
         const i64 first_column = terms[0].gradient.first_, last_column = terms[0].gradient.last_;
         if (first_column == last_column) return;
         d_gates += terms[0].gradient.product_.first_slot * terms[0].gradient.lay_.Hp;
@@ -74,7 +118,7 @@ public:
             for (const Term& term : terms) {
                 for (i64 p = 0; p < term.gradient.panels_; ++p, panel += kTokens * kWidth) {
                     with_constant<kBlocks>(term.gradient.vectors(p), [&](auto nv) {
-                        add_panel<decltype(nv)::value>(tiles, count, columns, panel, term.gradient.sums_at(term.sums, p, first));
+                        add_panel<decltype(nv)::value>(tiles, count, columns, panel, term.gradient.sums_at(term.sums, p, first), ahead);
                     });
                 }
             }
@@ -136,16 +180,18 @@ private:
     }
 
     template <int NV>
-    static void add_panel(const T* tiles, i64 count, i64 columns, const T* panel, T* sums) {
+    static void add_panel(const T* tiles, i64 count, i64 columns, const T* panel, T* sums, Ahead<T>& ahead) {
         i64 c = 0;
         if constexpr (NV <= 2) {  // sums enough to keep the processor busy
             for (; c + 2 * kTile <= columns; c += 2 * kTile) {
+                ahead.go_on();
                 const T* const a = tiles + c * count;
                 add_tile<2 * kTile, NV>(count, panel, sums + c * kWidth,
                                         [&](int r, i64 k) { return a[r / kTile * kTile * count + k * kTile + r % kTile]; });
             }
         }
         for (; c < columns; c += kTile) {
+            ahead.go_on();
             with_constant<kTile>(static_cast<int>(least(kTile, columns - c)), [&](auto size) {
                 constexpr int R = decltype(size)::value;
                 const T* const a = tiles + c * count;

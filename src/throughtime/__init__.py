@@ -20,7 +20,13 @@ _HOMES: Final = {
     "ThroughtimeError": "throughtime.spec.errors",
 }
 
+_ROOMS: Final = frozenset({"flow", "nn"})
+OF_TRAIN: Final = frozenset({"torch", "lightning", "pyarrow", "pydantic", "yaml", "scipy"})
+"""What the extra `train` brings, by the names one imports."""
+
 if TYPE_CHECKING:
+    from throughtime import flow as flow
+    from throughtime import nn as nn
     from throughtime.nn import GRU as GRU
     from throughtime.nn import LSTM as LSTM
     from throughtime.nn import RNN as RNN
@@ -42,10 +48,19 @@ __all__ = [
     "TextClassifier",
     "ThroughtimeError",
     "__version__",
+    "flow",
+    "nn",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
-    raise AttributeError(f"module 'throughtime' has no attribute {name!r}")
+    if name not in _HOMES and name not in _ROOMS:
+        raise AttributeError(f"module 'throughtime' has no attribute {name!r}")
+    try:
+        return import_module(f"throughtime.{name}") if name in _ROOMS else getattr(import_module(_HOMES[name]), name)
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing not in OF_TRAIN:
+            raise
+        message = f"throughtime.{name} needs {missing}, which is not installed: pip install 'throughtime[train]'"
+        raise ModuleNotFoundError(message, name=error.name) from error

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from throughtime import __version__
+from throughtime import OF_TRAIN, __version__
 from throughtime.spec.errors import ThroughtimeError
 
 _COMMANDS: Final = {
@@ -25,7 +25,6 @@ _COMMANDS: Final = {
     "recipe": ("throughtime.cli.recipe", "recipe_app", "The configurations that come with the package."),
 }
 """Name → module, its function or typer application, and a line for the list of commands."""
-_OF_EXTRA: Final = frozenset({"torch", "lightning", "torchmetrics", "pyarrow", "pydantic", "yaml", "sklearn"})
 _DISK_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 # What typer raises for a wrong command line: public only as the base of its BadParameter, in every version of it.
 _WrongUsage: Final[Any] = typer.BadParameter.__mro__[2]
@@ -58,7 +57,7 @@ def _guarded(arguments: list[str]) -> int:
         result = 130
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
-        if missing not in _OF_EXTRA:
+        if missing not in OF_TRAIN:
             raise
         return _fail(f"{missing} is not installed, and this needs it: pip install 'throughtime[train]'")
     except MemoryError:

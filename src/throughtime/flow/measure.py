@@ -12,7 +12,7 @@ from throughtime.flow.settings import Settings
 from throughtime.flow.stack import measure_stack
 from throughtime.flow.trace import Trace
 from throughtime.nn.base import Recurrent
-from throughtime.nn.lengths import Lengths, check_lengths
+from throughtime.nn.lengths import Lengths, as_integers, check_lengths
 from throughtime.nn.state import read_state, write_state, zero_state
 from throughtime.spec.errors import OptionError, ShapeError
 
@@ -60,6 +60,8 @@ def measure(
     >>> flow = measure(throughtime.nn.LSTM(2, 64), torch.randn(100, 8, 2))  # doctest: +SKIP
     >>> flow.verdict, flow.advice  # doctest: +SKIP
     """
+    if loss is not None and not isinstance(loss, Tensor) and not callable(loss):
+        raise OptionError(f"loss must be a function of (output, state) or a tensor, but is {loss!r}")
     if isinstance(model, Recurrent):
         return _measure_layer(model, batch, hx, lengths, loss, Settings.read(settings))
     if not isinstance(model, Measurable):
@@ -96,7 +98,7 @@ def _measure_layer(
     x = as_float64(given)
     ragged = None
     if lengths is not None:
-        ragged = check_lengths(torch.as_tensor(lengths).reshape(-1), x.shape[0], x.shape[1], x.device)
+        ragged = check_lengths(as_integers("lengths", lengths).reshape(-1), x.shape[0], x.shape[1], x.device)
     states = zero_state(layer.options, x.shape[1], x)
     if hx is not None:
         states = read_state(layer.options, hx, x.shape[1], batched, None)

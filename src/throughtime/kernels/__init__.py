@@ -18,7 +18,7 @@ from throughtime.kernels.core import (
     threads,
     why_not,
 )
-from throughtime.kernels.memory import MemoryUse, memory, memory_use, release_memory
+from throughtime.kernels.memory import MemoryUse, memory_use, release_memory, take_memory
 
 __all__ = [
     "BatchPlan",
@@ -30,11 +30,11 @@ __all__ = [
     "isa",
     "lacks",
     "layer",
-    "memory",
     "memory_use",
     "pooling",
     "release_memory",
     "stream",
+    "take_memory",
     "threads",
     "why_not",
 ]

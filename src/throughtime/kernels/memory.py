@@ -13,28 +13,34 @@ Bytes = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class MemoryUse:
-    """Bytes of large arrays: those in use, those kept for later, and the most that were in use at the same time."""
+    """Bytes of large arrays: those in use, those kept for later, and the most that were in use at the same time.
+
+    Counted in whole pieces, which may be larger than what was asked for. mappings: pieces that came from the system so
+    far.
+    """
 
     used: int
     kept: int
     most_used: int
+    mappings: int
 
 
-def memory(size: int) -> Bytes:
+def take_memory(size: int) -> Bytes:
     """(size,) uninitialised bytes, where the core is there; freed, they are kept for another call.
 
-    What is in use and what is kept are together never more than what once was in use at the same time.
+    Counted in pieces, what is in use and what is kept are together never more than what once was in use at the same
+    time.
 
     Raises:
         MemoryError: the system has not that much.
         ShapeError: size is negative.
     """
-    return _core().memory(size)  # type: ignore[no-any-return]
+    return _core().take_memory(size)  # type: ignore[no-any-return]
 
 
 def memory_use() -> MemoryUse:
     """How much that is now; zeros without the core."""
-    return MemoryUse(*(_core().memory_use() if core.available() else (0, 0, 0)))
+    return MemoryUse(*(_core().memory_use() if core.available() else (0, 0, 0, 0)))
 
 
 def release_memory() -> None:

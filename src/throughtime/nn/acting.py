@@ -1,12 +1,12 @@
 """Options as a backend sees them: without what does nothing in this call, of one layer, of one direction."""
 
 from dataclasses import replace
-from functools import lru_cache
 
+from throughtime.nn.remembered import remembered
 from throughtime.spec.cells import LayerOptions
 
 
-@lru_cache(maxsize=256)
+@remembered
 def acting(options: LayerOptions, training: bool) -> LayerOptions:
     """`options` without weight dropout, applied to weight_hh before, and without a recurrent dropout that rests.
 
@@ -16,14 +16,14 @@ def acting(options: LayerOptions, training: bool) -> LayerOptions:
     return replace(options, weight_dropout=0.0, recurrent_dropout=recurrent_dropout)
 
 
-@lru_cache(maxsize=256)
+@remembered
 def of_layer(options: LayerOptions, layer: int) -> LayerOptions:
     """Those of one layer of a stack, alone."""
     size = options.hidden_size[layer]
     return replace(options, input_size=options.layer_input_size(layer), hidden_size=(size,))
 
 
-@lru_cache(maxsize=256)
+@remembered
 def of_direction(options: LayerOptions, layer: int) -> LayerOptions:
     """Those of either direction of one layer, alone."""
     return replace(of_layer(options, layer), bidirectional=False)

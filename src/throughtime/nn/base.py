@@ -13,7 +13,7 @@ from throughtime.nn import cudnn
 from throughtime.nn.arguments import read_recompute
 from throughtime.nn.cells import kinds
 from throughtime.nn.initial import Init, check_init, fill
-from throughtime.nn.lengths import Lengths, check_end_to_end, check_index
+from throughtime.nn.lengths import Lengths, as_integers, check_end_to_end, check_index
 from throughtime.nn.packing import forget
 from throughtime.nn.plain import LayerWeights
 from throughtime.nn.representation import describe
@@ -227,7 +227,7 @@ class Recurrent(torch.nn.Module):
         states = self._start(steps, hx, steps.shape[1], batched)
         if lengths is not None and not batched:
             # A single sequence may have its length given as a plain number.
-            given = torch.as_tensor(lengths)
+            given = as_integers("lengths", lengths, torch.device("cpu"))
             lengths = given.reshape(1) if given.dim() == 0 else given
         return steps, states, lengths, batched
 
@@ -303,12 +303,16 @@ class Recurrent(torch.nn.Module):
 
     def _check_input(self, x: Tensor) -> None:
         if x.shape[-1] != self.input_size:
-            raise ShapeError(f"input must have input_size features, but {x.shape[-1]} != {self.input_size}")
+            raise ShapeError(
+                f"input must have input_size = {self.input_size} features, its last axis, but has {x.shape[-1]}"
+            )
         if x.shape[0] == 0:
             raise ShapeError(f"input must have at least 1 step, but its shape is {tuple(x.shape)} (seq_len first)")
         weight = self.weights_by_layer()[0][0][0]
         if x.dtype != weight.dtype and not torch.is_autocast_enabled(x.device.type):
-            raise OptionError(f"input must have the dtype of the layer, but {x.dtype} != {weight.dtype}")
+            raise OptionError(
+                f"input must have the layer's dtype, {weight.dtype}, but has {x.dtype}; see input.to({weight.dtype})"
+            )
 
     def _start(self, x: Tensor, hx: Any, batch: int, batched: bool) -> list[State] | None:
         if hx is None:

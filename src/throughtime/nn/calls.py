@@ -22,7 +22,7 @@ DTYPES: Final = {torch.float32: "float32", torch.float64: "float64"}
 _array: Any = torch._C._to_dlpack
 
 _LARGE: Final = 2 << 20
-"""Bytes: a huge page. Allocators give larger blocks back to the system, and fresh pages cost time at every step."""
+"""Bytes: a huge page. C libraries may give larger blocks back to the system, and fresh pages cost time each step."""
 _New = Callable[[Tensor, Sequence[int]], Tensor]
 
 
@@ -74,23 +74,31 @@ def new_lasting(x: Tensor, shape: Sequence[int]) -> Tensor:
     size = math.prod(shape) * x.element_size()
     if size < _LARGE:
         return x.new_empty(shape)
-    return torch.from_numpy(kernels.memory(size)).view(x.dtype).view(*shape)
+    return torch.from_numpy(kernels.take_memory(size)).view(x.dtype).view(*shape)
 
 
 def new_results(
-    call: LayerCall, x: Tensor, lengths: Tensor | None, save: bool, new_saved: _New = Tensor.new_empty
+    call: LayerCall,
+    x: Tensor,
+    lengths: Tensor | None,
+    save: bool,
+    tokens: int | None = None,
+    new_saved: _New = Tensor.new_empty,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Uninitialised output, h_n, c_n (empty but for an LSTM) and what backward needs (empty without `save`)."""
+    """Uninitialised output, h_n, c_n (empty but for an LSTM) and what backward needs (empty without `save`).
+
+    Args:
+        tokens: real steps of all sequences; None where they are not known, as if all sequences were whole.
+    """
     steps = x.shape[:-1]
     batch = x.shape[1] if lengths is None else lengths.shape[0]
     directions, features = call.options.num_directions, call.options.output_features(0)
     y = x.new_empty(*steps, directions * features)
     h_n = x.new_empty(directions, batch, features)
     c_n = x.new_empty((directions, batch, call.options.hidden_size[0]) if call.options.has_cell_state else 0)
-    # With padding, as if all sequences were whole: how many tokens there are stands in `lengths`, which shapes must not
-    # depend on. What is not written to costs no memory.
     width = call.kernels.saved_width
-    saved = new_saved(x, (directions, math.prod(steps), width) if save and width else (0,))
+    rows = math.prod(steps) if tokens is None else tokens
+    saved = new_saved(x, (directions, rows, width) if save and width else (0,))
     return y, h_n, c_n, saved
 
 
@@ -105,6 +113,8 @@ def forward(
     save: bool,
     ids: Tensor | None = None,
     masks: LayerMasks | None = None,
+    *,
+    padded: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """What `new_results` names, computed.
 
@@ -113,10 +123,11 @@ def forward(
         h_0, c_0: (num_directions, batch, features of h, or hidden_size), or None for zeros.
         weights: of all directions, in the order of `spec.cells.direction_shapes`.
         masks: of each direction, in the layout of x, where the call was made for masks.
+        padded: what backward needs has room for padding: for operators, whose shapes must not depend on lengths.
     """
     x = _features_contiguous(x)
     steps = x if ids is None else x.new_empty(()).expand(plan.tokens, 1)
-    y, h_n, c_n, saved = results = new_results(call, steps, lengths, save, new_lasting)
+    y, h_n, c_n, saved = results = new_results(call, steps, lengths, save, None if padded else plan.tokens, new_lasting)
     by_direction = [
         packed(call.kernels, call.options, 0, part, backward=False) for part in _by_direction(call, weights)
     ]

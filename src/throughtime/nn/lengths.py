@@ -106,13 +106,25 @@ class Unpadded:
         return padded[self._places]
 
 
+def as_integers(name: str, values: Any, device: torch.device | None = None) -> Tensor:
+    """A tensor of what may be a list or an array; on `device`, or where it is.
+
+    Raises:
+        ShapeError: it is nothing of the kind.
+    """
+    try:
+        return torch.as_tensor(values, device=device)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ShapeError(f"{name} must be integers (a tensor, list or array), but is {values!r}") from error
+
+
 def check_end_to_end(lengths: Lengths, tokens: int) -> Tensor:
     """`lengths` as (batch,) int64 on the CPU.
 
     Raises:
         ShapeError: not integers, not of one axis, one of them below 1, or their sum is not `tokens`.
     """
-    values = torch.as_tensor(lengths, device="cpu")
+    values = as_integers("lengths", lengths, torch.device("cpu"))
     if values.dim() != 1 or values.dtype.is_floating_point or values.dtype.is_complex or values.dtype == torch.bool:
         raise ShapeError(
             f"lengths must be (batch,) integers, but its shape is {tuple(values.shape)} and its dtype {values.dtype}"
@@ -135,7 +147,7 @@ def check_index(index: Tensor | Any, x: Tensor) -> Tensor:
     Raises:
         ShapeError: not (tokens,) integers, at least one, or one of them outside 0..rows - 1.
     """
-    values = torch.as_tensor(index, device=x.device)
+    values = as_integers("index", index, x.device)
     if values.dim() != 1 or not values.numel() or values.dtype not in (torch.int32, torch.int64):
         raise ShapeError(
             f"index must be (tokens,) integers, but its shape is {tuple(values.shape)} and its dtype {values.dtype}"
@@ -169,21 +181,21 @@ def check_lengths(lengths: Lengths, seq_len: int, batch: int, device: torch.devi
     Raises:
         ShapeError: not integers, not of shape (batch,), or one of them outside 1..seq_len (the first is named).
     """
-    values = torch.as_tensor(lengths, device="cpu")
+    values = as_integers("lengths", lengths, torch.device("cpu"))
     if values.dtype.is_floating_point or values.dtype.is_complex or values.dtype == torch.bool:
         # An empty list has no dtype of its own, and is right for an empty batch.
         if values.numel() or batch:
             raise ShapeError(f"lengths must hold integers, but its dtype is {values.dtype}")
         values = values.long()
     if values.shape != (batch,):
-        raise ShapeError(f"lengths must have shape (batch,), but {tuple(values.shape)} != {(batch,)}")
+        raise ShapeError(f"lengths must have shape (batch,) = {(batch,)}, as the input, but has {tuple(values.shape)}")
     values = values.long()
     wrong = ((values < 1) | (values > seq_len)).nonzero()
     if wrong.numel():
         first = int(wrong[0])
         raise ShapeError(
             f"lengths must be within 1..seq_len, but lengths[{first}] is {int(values[first])} and seq_len "
-            f"is {seq_len}; leave empty sequences out of the batch"
+            f"is {seq_len}" + ("; leave empty sequences out of the batch" if values[first] < 1 else "")
         )
     if bool((values == seq_len).all()):
         return None

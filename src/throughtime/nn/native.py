@@ -1,7 +1,6 @@
 """One layer on the native core, with autograd; and for which input that cannot be done."""
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any
 
 import torch
@@ -15,6 +14,7 @@ from throughtime.nn.acting import of_layer
 from throughtime.nn.calls import LayerCall
 from throughtime.nn.lengths import Unpadded, check_lengths, rows_of_tokens
 from throughtime.nn.masks import LayerMasks, padded
+from throughtime.nn.remembered import remembered
 from throughtime.nn.state import State, zero_state
 from throughtime.spec.cells import LayerOptions
 
@@ -42,7 +42,7 @@ def unfit_tensors(x: Tensor, weights: Sequence[Tensor]) -> str | None:
     return None
 
 
-@lru_cache(maxsize=256)
+@remembered
 def _lacks(options: LayerOptions) -> str | None:
     lacking = kernels.lacks(options)
     return None if lacking is None else f"it has no {lacking}"

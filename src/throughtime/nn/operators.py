@@ -35,7 +35,11 @@ def run(
 
 
 def written(options: LayerOptions) -> str:
-    """Options as an operator takes them: as text. Plain code, since the compiler follows it."""
+    """Options as an operator takes them: as text. Plain code, since the compiler follows it.
+
+    Of recurrent dropout only whether it acts: its share is in the masks, and the compiler takes a number that differs
+    between layers for a symbol, which cannot be written.
+    """
     words = [options.cell, options.nonlinearity]
     numbers = [options.input_size, options.hidden_size[0], options.proj_size]
     flags = [
@@ -45,18 +49,18 @@ def written(options: LayerOptions) -> str:
         options.layer_norm,
         options.peephole,
         options.coupled_gates,
+        options.recurrent_dropout > 0,
     ]
-    shares = [*options.zoneout, options.recurrent_dropout]
-    values = [*words, *numbers, *[int(flag) for flag in flags], *shares]
+    values = [*words, *numbers, *[int(flag) for flag in flags], *options.zoneout]
     return " ".join([f"{value}" for value in values])
 
 
 @lru_cache(maxsize=256)
 def _read(written: str) -> LayerOptions:
     cell, nonlinearity, *values = written.split()
-    input_size, hidden_size, proj_size, *flags = (int(value) for value in values[:-3])
-    bias, bidirectional, reset_after, layer_norm, peephole, coupled_gates = (bool(flag) for flag in flags)
-    zoneout_h, zoneout_c, recurrent_dropout = (float(value) for value in values[-3:])
+    input_size, hidden_size, proj_size, *flags = (int(value) for value in values[:-2])
+    bias, bidirectional, reset_after, layer_norm, peephole, coupled_gates, masked = (bool(flag) for flag in flags)
+    zoneout_h, zoneout_c = (float(value) for value in values[-2:])
     return LayerOptions(
         cell=cast("Cell", cell),
         nonlinearity=cast("Nonlinearity", nonlinearity),
@@ -70,7 +74,7 @@ def _read(written: str) -> LayerOptions:
         peephole=peephole,
         coupled_gates=coupled_gates,
         zoneout=(zoneout_h, zoneout_c),
-        recurrent_dropout=recurrent_dropout,
+        recurrent_dropout=0.5 if masked else 0.0,
     )
 
 
@@ -95,7 +99,7 @@ def layer_forward(
     """Output, h_n, c_n (empty but for an LSTM), and what backward needs (empty without `save`)."""
     call = _call(x, options, masks)
     plan = calls.plan_of(x, lengths, by_step)
-    return calls.forward(call, plan, x, lengths, h_0, c_0, weights, save, masks=_masks(masks))
+    return calls.forward(call, plan, x, lengths, h_0, c_0, weights, save, masks=_masks(masks), padded=True)
 
 
 @layer_forward.register_fake

@@ -13,7 +13,14 @@ from torch.nn.utils.rnn import PackedSequence
 
 from throughtime import kernels
 from throughtime.nn import native, plain, recompute
-from throughtime.nn.lengths import Lengths, Unpadded, check_batch_sizes, check_lengths, rows_of_tokens
+from throughtime.nn.lengths import (
+    Lengths,
+    Unpadded,
+    as_integers,
+    check_batch_sizes,
+    check_lengths,
+    rows_of_tokens,
+)
 from throughtime.nn.one_layer import run_natively, run_plainly
 from throughtime.nn.plain import LayerWeights
 from throughtime.nn.prepared import Prepared, prepare
@@ -59,7 +66,7 @@ def run_stack(
         return _run_again(call, on_core, x, states, lengths, again)
     if on_core:
         # While compiling, values are unknown: the operator checks them when it runs.
-        checked = torch.as_tensor(lengths) if lengths is not None else None
+        checked = None if lengths is None else as_integers("lengths", lengths)
         if checked is not None and not torch.compiler.is_compiling():
             ragged = check_lengths(checked, x.shape[0], x.shape[1], x.device)
             checked = None if ragged is None else ragged.lengths

@@ -62,7 +62,9 @@ def read_state(options: LayerOptions, hx: Any, batch: int, batched: bool, dtype:
     for name, part in zip(names, layers, strict=True):
         for tensor in part:
             if dtype is not None and tensor.dtype != dtype:
-                raise ShapeError(f"{name} must have the dtype of the input, but {tensor.dtype} != {dtype}")
+                raise ShapeError(
+                    f"{name} must have the input's dtype, {dtype}, but has {tensor.dtype}; see {name}.to({dtype})"
+                )
     return list(zip(*layers, strict=True))
 
 

@@ -29,8 +29,8 @@ class Stream:
     def __init__(self, options: LayerOptions, weights: list[LayerWeights], batch: int, backend: str) -> None:
         if options.bidirectional:
             raise OptionError("a bidirectional layer cannot stream: its reverse direction begins at the last step")
-        if batch < 1:
-            raise OptionError(f"batch must be at least 1, but is {batch}")
+        if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
+            raise OptionError(f"batch must be an integer of at least 1, but is {batch!r}")
         first = weights[0][0][0]
         self._options = options
         self._batch = batch
@@ -62,11 +62,8 @@ class Stream:
         Raises:
             ShapeError: x has another shape, dtype or device than the layer.
         """
-        if x.shape != self._shape or x.dtype != self._dtype or x.device != self._device:
-            raise ShapeError(
-                f"x must be (batch, input_size) = {tuple(self._shape)} of {self._dtype} on {self._device}, but is "
-                f"{tuple(x.shape)} of {x.dtype} on {x.device}"
-            )
+        if not isinstance(x, Tensor) or x.shape != self._shape or x.dtype != self._dtype or x.device != self._device:
+            raise ShapeError(self._misfit(x))
         if self._stream is not None:
             y = torch.empty_like(self._output)
             self._stream.step(_array(x), _array(y), kernels.threads())
@@ -76,6 +73,12 @@ class Stream:
                 "torch", self._options, self._weights, x.unsqueeze(0), self._state, None, 0.0, training=False
             )
         return output[0]
+
+    def _misfit(self, x: Any) -> str:
+        wanted = f"(batch, input_size) = {tuple(self._shape)} of {self._dtype} on {self._device}"
+        if not isinstance(x, Tensor):
+            return f"x must be a tensor {wanted}, but is of type {type(x).__name__}; see torch.as_tensor"
+        return f"x must be {wanted}, but is {tuple(x.shape)} of {x.dtype} on {x.device}"
 
     @property
     def state(self) -> Any:

@@ -4,7 +4,7 @@ Definition: docs/derivations/truncation.md, whose (k1, k2) these are.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
@@ -28,9 +28,9 @@ class Window:
 
     start: int
     stop: int
-    output: Tensor
-    state: Any
-    ended: Tensor
+    output: Tensor = field(repr=False)
+    state: Any = field(repr=False)
+    ended: Tensor = field(repr=False)
 
     @property
     def carried(self) -> Any:
@@ -73,9 +73,13 @@ def truncated(
         would draw them.
 
     Raises:
-        OptionError: not 1 <= k1 <= k2, or a bidirectional layer.
+        OptionError: not 1 <= k1 <= k2, a bidirectional layer, or one of another library.
         ShapeError: what the layer's call raises, at once and not with the first window.
     """
+    if not isinstance(layer, Recurrent):
+        raise OptionError(
+            f"layer must be a layer of throughtime.nn, not of type {type(layer).__module__}.{type(layer).__name__}"
+        )
     if layer.bidirectional:
         raise OptionError(
             "layer must not be bidirectional: its reverse direction starts at the sequence's end, so no window can be "

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from throughtime.spec.cells import ClassicCell, Nonlinearity
 from throughtime.spec.errors import ConfigError, OptionError
@@ -19,6 +19,11 @@ from throughtime.text.tokenizing import TokenizerOptions
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 """A probability or a part of the whole; 1 would leave nothing."""
 Count = Annotated[int, Field(ge=1)]
+
+
+def _one_layer(size: Any) -> Any:
+    """A single size is a stack of one layer."""
+    return (size,) if isinstance(size, int) and not isinstance(size, bool) else size
 
 
 class Section(BaseModel):
@@ -48,7 +53,7 @@ class Encoder(Section):
     vectors: Path | None = None
     unknown_vectors: Literal["random", "zeros"] = "random"
     cell: ClassicCell = "LSTM"
-    hidden_size: Annotated[tuple[Count, ...], Field(min_length=1)] = (64,)
+    hidden_size: Annotated[tuple[Count, ...], Field(min_length=1), BeforeValidator(_one_layer)] = (64,)
     bidirectional: bool = True
     nonlinearity: Nonlinearity = "tanh"
     reset_after: bool = True
@@ -203,7 +208,11 @@ def parse_config(values: Any, origin: str) -> TrainConfig:
     try:
         return TrainConfig.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(f"{origin}: " + "; ".join(_fault(fault) for fault in error.errors())) from None
+        faults = error.errors()
+        # A list is short where its entries were refused: these are the fault.
+        wrong = {fault["loc"][:-1] for fault in faults}
+        told = [_fault(fault) for fault in faults if fault["type"] != "too_short" or fault["loc"] not in wrong]
+        raise ConfigError(f"{origin}: " + "; ".join(told)) from None
 
 
 def _fault(fault: Any) -> str:

@@ -1,7 +1,10 @@
 """Large arrays that outlive a call: kept for the next one, and never more than once was in use at the same time."""
 
 import gc
+import subprocess
+import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -17,44 +20,100 @@ MB = 2**20
 def nothing_kept() -> Iterator[None]:
     gc.collect()
     kernels.release_memory()
-    assert kernels.memory_use() == kernels.MemoryUse(used=0, kept=0, most_used=0)
+    if kernels.memory_use().used:
+        pytest.fail("an earlier test still holds large arrays")
     yield
     kernels.release_memory()
 
 
+def counts() -> tuple[int, int, int]:
+    """MB in use, kept, and the most that were in use."""
+    use = kernels.memory_use()
+    return use.used // MB, use.kept // MB, use.most_used // MB
+
+
 def test_what_is_given_back_is_used_again() -> None:
-    first = kernels.memory(6 * MB)
+    first = kernels.take_memory(6 * MB)
     first[...] = 7
     at = first.ctypes.data
     del first
-    assert kernels.memory_use() == kernels.MemoryUse(used=0, kept=6 * MB, most_used=6 * MB)
-    again = kernels.memory(5 * MB)
+    assert counts() == (0, 6, 6)
+    again = kernels.take_memory(5 * MB)
     assert again.ctypes.data == at
     assert again.shape == (5 * MB,)
-    assert kernels.memory_use() == kernels.MemoryUse(used=6 * MB, kept=0, most_used=6 * MB)
+    assert counts() == (6, 0, 6)
 
 
 def test_a_piece_stays_with_those_who_hold_a_view_of_it() -> None:
-    view = kernels.memory(4 * MB)[MB:]
+    view = kernels.take_memory(4 * MB)[MB:]
     assert kernels.memory_use().used == 4 * MB
-    other = kernels.memory(4 * MB)
+    other = kernels.take_memory(4 * MB)
     other[...] = 1
     view[...] = 2
     assert int(other.max()) == 1
 
 
 def test_a_much_larger_piece_is_not_taken_for_a_small_one() -> None:
-    large, beside = kernels.memory(40 * MB), kernels.memory(4 * MB)
+    large, beside = kernels.take_memory(40 * MB), kernels.take_memory(4 * MB)
     del large
-    small = kernels.memory(4 * MB)
-    # Kept beside what is used now, it would be more than ever was in use.
-    assert kernels.memory_use() == kernels.MemoryUse(used=8 * MB, kept=0, most_used=44 * MB)
+    small = kernels.take_memory(4 * MB)
+    # Kept beside what is used now, it would be more than ever was in use; it is given back.
+    assert counts() == (8, 0, 44)
     del beside, small
+
+
+def test_turns_of_two_sizes_need_no_memory_of_their_own() -> None:
+    before = kernels.memory_use().mappings
+    for _ in range(3):
+        for size in (100, 40):
+            piece = kernels.take_memory(size * MB)
+            del piece
+    assert kernels.memory_use().mappings == before + 1
+    assert counts() == (0, 100, 100)
+
+
+def test_what_is_kept_makes_way_where_the_system_has_no_more() -> None:
+    code = """
+import resource
+from throughtime import kernels
+MB = 2**20
+kernels.take_memory(500 * MB)
+first, kept = kernels.take_memory(100 * MB), kernels.take_memory(200 * MB)
+del kept
+with open("/proc/self/statm") as file:
+    mapped = int(file.read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (mapped + 20 * MB, resource.RLIM_INFINITY))
+other = kernels.take_memory(40 * MB)  # within what was once in use, but not in the address space
+print(kernels.memory_use().used // MB, kernels.memory_use().kept // MB)
+try:
+    kernels.take_memory(4000 * MB)
+except MemoryError:
+    print("refused", kernels.memory_use().used // MB)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout.splitlines() == ["140 0", "refused 140"]
+
+
+def test_threads_share_it() -> None:
+    def work(number: int) -> bool:
+        right = True
+        for size in range(1, 30):
+            piece = kernels.take_memory((size * (number + 1) % 7 + 1) * MB)
+            piece[:: MB // 4] = number
+            right = right and bool((piece[:: MB // 4] == number).all())
+            del piece
+        return right
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(work, range(8)))
+    use = kernels.memory_use()
+    assert use.used == 0
+    assert use.kept <= use.most_used
 
 
 def test_no_more_is_held_than_was_once_in_use() -> None:
     for size in range(2, 60, 4):
-        piece = kernels.memory(size * MB)
+        piece = kernels.take_memory(size * MB)
         del piece
     use = kernels.memory_use()
     assert use.used + use.kept <= use.most_used == 58 * MB
@@ -62,8 +121,8 @@ def test_no_more_is_held_than_was_once_in_use() -> None:
 
 def test_sizes_are_checked() -> None:
     with pytest.raises(ShapeError, match="bytes must not be negative, but is -1"):
-        kernels.memory(-1)
-    assert kernels.memory(0).shape == (0,)
+        kernels.take_memory(-1)
+    assert kernels.take_memory(0).shape == (0,)
 
 
 def test_training_takes_the_same_memory_at_every_step_and_gives_it_back_when_asked() -> None:
@@ -76,9 +135,17 @@ def test_training_takes_the_same_memory_at_every_step_and_gives_it_back_when_ask
         uses.append(kernels.memory_use())
     assert uses[0].most_used > 10 * MB
     assert uses[0].used == 0
-    assert uses == [uses[0]] * 3
+    assert uses == [uses[0]] * 3  # nothing is mapped after the first step
     throughtime.nn.release_memory()
-    assert kernels.memory_use() == kernels.MemoryUse(used=0, kept=0, most_used=0)
+    assert counts() == (0, 0, 0)
+
+
+def test_padding_takes_no_room() -> None:
+    layer, x = throughtime.nn.LSTM(32, 64), torch.randn(400, 40, 32)
+    y, _ = layer(x, lengths=[400] + [40] * 39)
+    whole = 400 * 40 * 5 * 64 * 4
+    assert 0 < kernels.memory_use().used < whole / 4
+    y.sum().backward()
 
 
 def test_two_graphs_at_once_have_memory_of_their_own() -> None:

@@ -63,4 +63,4 @@ from throughtime import kernels, nn
 nn.release_memory()
 print(kernels.threads(), kernels.memory_use())
 """)
-    assert out.strip() == "1 MemoryUse(used=0, kept=0, most_used=0)"
+    assert out.strip() == "1 MemoryUse(used=0, kept=0, most_used=0, mappings=0)"

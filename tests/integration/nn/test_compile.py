@@ -72,6 +72,21 @@ def test_variants_compiled_whole_with_the_same_masks(cell: str, options: dict[st
     torch.testing.assert_close(*results, rtol=ROW.rtol, atol=ROW.atol)
 
 
+def test_layers_that_differ_in_their_shares_compiled_one_after_the_other() -> None:
+    for share in (0.1, 0.3, 0.4):
+        layer = throughtime.nn.LSTM(4, 5, recurrent_dropout=share, zoneout=share, weight_dropout=share)
+        results = []
+        for function in (torch.compile(layer, fullgraph=True, backend="aot_eager"), layer):
+            torch.manual_seed(2)
+            results.append(function(torch.ones(6, 3, 4))[0])
+        torch.testing.assert_close(*results, rtol=ROW.rtol, atol=ROW.atol)
+
+
+@pytest.mark.filterwarnings("error:.*lru_cache")
+def test_compiling_warns_of_nothing_of_ours() -> None:
+    torch.compile(throughtime.nn.GRU(4, 5), fullgraph=True, backend="aot_eager")(torch.randn(6, 3, 4))
+
+
 def test_a_wrong_length_is_refused_when_it_runs() -> None:
     layer = throughtime.nn.GRU(4, 5)
     compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")

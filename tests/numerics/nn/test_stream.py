@@ -79,11 +79,15 @@ def test_a_layer_in_training_streams_as_in_evaluation() -> None:
 def test_what_it_refuses() -> None:
     with pytest.raises(OptionError, match="a bidirectional layer cannot stream"):
         GRU(3, 4, bidirectional=True).stream()
-    with pytest.raises(OptionError, match="batch must be at least 1, but is 0"):
-        GRU(3, 4).stream(0)
+    for batch in (0, "1", True):
+        with pytest.raises(OptionError, match=f"batch must be an integer of at least 1, but is {batch!r}"):
+            GRU(3, 4).stream(batch)  # type: ignore[arg-type]
     stream = GRU(3, 4).stream(2)
     for x in (torch.zeros(2, 4), torch.zeros(3), torch.zeros(2, 3, dtype=torch.float64)):
         with pytest.raises(ShapeError, match=r"x must be \(batch, input_size\) = \(2, 3\)"):
             stream.step(x)
+    for given in (torch.zeros(2, 3).numpy(), [[0.0] * 3] * 2):
+        with pytest.raises(ShapeError, match=f"x must be a tensor .* but is of type {type(given).__name__}; see torch"):
+            stream.step(given)  # type: ignore[arg-type]
     with pytest.raises(ShapeError, match="h_0 must have shape"):
         stream.state = torch.zeros(1, 3, 4)

@@ -192,11 +192,20 @@ def test_the_graph_reaches_k2_steps_back() -> None:
             "layer must not be bidirectional",
         ),
         (
+            lambda x: truncated(torch.nn.GRU(3, 4), x, 1, 2),  # type: ignore[arg-type]
+            OptionError,
+            "layer must be a layer of throughtime.nn, not of type torch.nn.modules.rnn.GRU",
+        ),
+        (
             lambda x: truncated(throughtime.nn.GRU(3, 4), torch.nn.utils.rnn.pack_sequence([x[:, 0]]), 1, 2),  # type: ignore[arg-type]
             ShapeError,
             "input must be a tensor, with lengths if need be, but is a PackedSequence",
         ),
-        (lambda x: truncated(throughtime.nn.GRU(2, 4), x, 1, 2), ShapeError, "input_size features, but 3 != 2"),
+        (
+            lambda x: truncated(throughtime.nn.GRU(2, 4), x, 1, 2),
+            ShapeError,
+            "input_size = 2 features, .* has 3",
+        ),
         (
             lambda x: truncated(throughtime.nn.GRU(3, 4), x, 1, 2, lengths=[9, 0, 1, 1]),
             ShapeError,

@@ -104,6 +104,7 @@ def test_settings() -> None:
         ({"lengths": [5, 1]}, ShapeError, "1..seq_len"),
         ({"hx": torch.zeros(1, 2, 4)}, ShapeError, "h_0 must have shape"),
         ({"loss": torch.zeros(4, 2, 2)}, ShapeError, "the output's shape"),
+        ({"loss": "last"}, OptionError, "loss must be a function of .* but is 'last'"),
         ({"loss": lambda output, state: output}, ShapeError, "one number"),
         ({"loss": lambda output, state: output.detach().sum()}, ShapeError, "without a graph"),
         ({"batch": torch.full((4, 2, 2), math.nan)}, OptionError, "the input is not finite"),

@@ -48,14 +48,16 @@ def test_unbatched_length(lengths: Any) -> None:
 @pytest.mark.parametrize(
     ("lengths", "message"),
     [
-        ([5, 0, 0], r"lengths\[1\] is 0 and seq_len is 5"),
-        ([5, 5, 6], r"lengths\[2\] is 6 and seq_len is 5"),
+        ([5, 0, 0], r"lengths\[1\] is 0 and seq_len is 5; leave empty sequences out of the batch$"),
+        ([5, 5, 6], r"lengths\[2\] is 6 and seq_len is 5$"),
         ([5, -1, 6], r"lengths\[1\] is -1 and seq_len is 5"),
-        ([5, 5], r"lengths must have shape \(batch,\), but \(2,\) != \(3,\)"),
-        ([[5, 5, 5]], r"lengths must have shape \(batch,\), but \(1, 3\) != \(3,\)"),
-        (5, r"lengths must have shape \(batch,\), but \(\) != \(3,\)"),
+        ([5, 5], r"lengths must have shape \(batch,\) = \(3,\), as the input, but has \(2,\)"),
+        ([[5, 5, 5]], r"lengths must have shape \(batch,\) = \(3,\), as the input, but has \(1, 3\)"),
+        (5, r"lengths must have shape \(batch,\) = \(3,\), as the input, but has \(\)"),
         ([], "lengths must hold integers"),
         ([5.0, 5.0, 5.0], "lengths must hold integers, but its dtype is torch.float32"),
+        ([None, 1, 2], r"lengths must be integers \(a tensor, list or array\), but is \[None, 1, 2\]"),
+        ("abc", r"lengths must be integers \(a tensor, list or array\), but is 'abc'"),
         ([True, True, True], "lengths must hold integers, but its dtype is torch.bool"),
     ],
 )
@@ -76,7 +78,7 @@ H = torch.zeros(2, 3, 4)
     ("layer", "x", "hx", "message"),
     [
         (RNN(2, 4), torch.zeros(5), None, r"input must have 2 axes \(unbatched\) or 3, but has 1"),
-        (RNN(2, 4), torch.zeros(5, 3, 7), None, "input must have input_size features, but 7 != 2"),
+        (RNN(2, 4), torch.zeros(5, 3, 7), None, "input must have input_size = 2 features, its last axis, but has 7"),
         (RNN(2, 4), torch.zeros(0, 3, 2), None, r"input must have at least 1 step, but its shape is \(0, 3, 2\)"),
         (RNN(2, 4, 2), X, H[:1], r"h_0 must have shape \(num_layers \* num_directions, batch, hidden_size\), but \(1,"),
         (
@@ -85,7 +87,12 @@ H = torch.zeros(2, 3, 4)
             H,
             r"h_0 must have shape \(num_layers \* num_directions, hidden_size\), but \(2, 3, 4\)",
         ),
-        (RNN(2, 4, 2), X, H.double(), "h_0 must have the dtype of the input, but torch.float64 != torch.float32"),
+        (
+            RNN(2, 4, 2),
+            X,
+            H.double(),
+            r"h_0 must have the input's dtype, .* see h_0.to\(torch.float32\)",
+        ),
         (RNN(2, 4, 2), X, [H], "h_0 must be a tensor .* but is a list of 1"),
         (LSTM(2, 4, 2), X, H, r"hx of LSTM must be the pair \(h_0, c_0\), but is a tensor of shape \(2, 3, 4\)"),
         (LSTM(2, 4, 2), X, (H,), r"hx of LSTM must be the pair \(h_0, c_0\), but is a tuple of 1"),
@@ -112,6 +119,6 @@ def test_an_input_that_is_no_tensor(x: Any) -> None:
 
 def test_wrong_dtype() -> None:
     with pytest.raises(
-        OptionError, match=r"input must have the dtype of the layer, but torch\.float64 != torch.float32"
+        OptionError, match=r"input must have the layer's dtype, torch.float32, but has torch.float64; see input.to\("
     ):
         RNN(2, 4)(X.double())

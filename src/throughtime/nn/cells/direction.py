@@ -1,6 +1,5 @@
 """From options and parameters to the cell."""
 
-from functools import lru_cache
 from typing import Final
 
 from torch import Tensor
@@ -10,6 +9,7 @@ from throughtime.nn.cells.gru import gru
 from throughtime.nn.cells.lstm import lstm
 from throughtime.nn.cells.minimal import min_gru, min_lstm
 from throughtime.nn.cells.rnn import ind_rnn, rnn
+from throughtime.nn.remembered import remembered
 from throughtime.spec.cells import LayerOptions, direction_shapes
 
 _MAKERS: Final = {
@@ -22,7 +22,7 @@ _MAKERS: Final = {
 }
 
 
-@lru_cache(maxsize=256)
+@remembered
 def kinds(options: LayerOptions) -> tuple[str, ...]:
     """What the entries of `Weights` are, the same in every layer."""
     return tuple(direction_shapes(options, 0))

@@ -145,9 +145,8 @@ class EpochEnd(lightning.Callback):
         self.best_weights = state_dict["best_weights"]
         self.stopped = state_dict["stopped"]
         self.unwatched_tokens = state_dict["unwatched_tokens"]
-        flow = state_dict.get("flow")  # none in states of before it was saved
-        if self.flow is not None and flow is not None:
-            self.flow.load_state_dict(flow)
+        if self.flow is not None:
+            self.flow.load_state_dict(state_dict["flow"])
 
 
 class SaveState(lightning.Callback):

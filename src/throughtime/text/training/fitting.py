@@ -15,6 +15,7 @@ import lightning
 import numpy as np
 import torch
 
+from throughtime.nn import release_memory
 from throughtime.spec.errors import ConfigError, DataError, TrainingError
 from throughtime.spec.model import EncoderConfig, HeadConfig
 from throughtime.text.batching import BucketBatches
@@ -135,6 +136,8 @@ def fit(
             # Lightning's answer to Ctrl-C: it ignores further ones and exits with 1. Ours is Python's own.
             signal.signal(signal.SIGINT, on_interrupt)
             raise KeyboardInterrupt from None
+        finally:
+            release_memory()  # of steps: a process may go on
     weights = best_or_last(module, end, config.training.keep if failure is None else "best")
     if not all(bool(torch.isfinite(weight).all()) for weight in weights.values()):
         raise TrainingError("the weights are not finite; lower optimiser.learning_rate or set optimiser.clip_norm")
