@@ -83,13 +83,15 @@ public:
     ForwardSweep(const ForwardLayer<T>& layer, const ForwardDirection<T>& direction, const Share& share, Barrier& barrier)
         : layer_(layer), d_(direction), lay_(layer.options), share_(share), barrier_(barrier) {
         rows_ = ceil_div(layer.plan.batch - share.first_rank, share.rank_step);
-        chunk_tokens_ = most(rows_, kChunkBytes / static_cast<i64>(sizeof(T)) / lay_.input_width());
+        chunk_tokens_ = chunk_size(lay_, rows_);
         if (share.by_units) blocks_ = blocks_of(lay_, share.member, share.members);
-        project_blocks_ = blocks_;
     }
 
+    static i64 chunk_size(const Layout<T>& lay, i64 rows) {  // tokens
+        return most(rows, kChunkBytes / static_cast<i64>(sizeof(T)) / lay.input_width());
+    }
     static std::size_t workspace_size(const Layout<T>& lay, i64 batch) {
-        const i64 tokens = most(batch, kChunkBytes / static_cast<i64>(sizeof(T)) / lay.input_width());
+        const i64 tokens = chunk_size(lay, batch);
         return Workspace::size_of<T>(tokens * lay.input_width()) + Workspace::size_of<const T*>(tokens) +
                8 * Workspace::size_of<T*>(batch);
     }
@@ -150,7 +152,7 @@ protected:
             for (i64 row = 0; row < n; ++row) x_rows_[tokens++] = layer_.x.at(t, layer_.plan.order[rank(row)]);
         }
         const i64 blocks = lay_.by_gates() ? 1 : kBlocks;  // of a panel
-        for (i64 p = project_blocks_.first / blocks; tokens > 0 && p * blocks < project_blocks_.last; ++p) {
+        for (i64 p = blocks_.first / blocks; tokens > 0 && p * blocks < blocks_.last; ++p) {
             project_panel(lay_, d_.packed, x_rows_, tokens, gates_, p);
         }
         return end;
@@ -250,7 +252,6 @@ protected:
     Barrier& barrier_;
     i64 rows_, chunk_tokens_;
     Blocks blocks_{0, lay_.blocks};
-    Blocks project_blocks_;  // of the input projection that this thread computes
     T* gates_ = nullptr;
     const T** x_rows_ = nullptr;
     StepRows<T> at_{};

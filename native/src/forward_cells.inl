@@ -63,24 +63,25 @@ struct ForwardCells {
         prefetch<R>(at, first, u);
         const V bias_hn = load(packed + lay.bias_hn_at() + u);
         product_for_cell<T, R, 3, false>(at.h_prev + first, lay.H, packed + lay.hidden_at() + p * lay.H * 3 * L, acc);
-#pragma GCC unroll 8
-        for (int r = 0; r < R; ++r) {
-            acc[r][0] += load(at.gates[first + r] + Hp + u);
-            acc[r][1] += load(at.gates[first + r] + 2 * Hp + u);
-            acc[r][2] += bias_hn;
-        }
         const int n = real_lanes(p);
+        // Twice over the rows: the candidate waits for the reset, and a processor looks little more than a row ahead.
         for (int r = 0; r < R; ++r) {
-            const V reset = sigmoid<T>(acc[r][0]), z = sigmoid<T>(acc[r][1]);
-            const V candidate = hyperbolic_tangent<T>(S::fma(reset, acc[r][2], load(at.gates[first + r] + u)));
-            const V h_prev = load_part(at.h_prev[first + r] + u, n);
-            store_part(at.y[first + r] + u, S::fma(z, h_prev - candidate, candidate), n);
+            const T* const gates = at.gates[first + r] + u;
+            const V reset = sigmoid<T>(acc[r][0] + load(gates + Hp)), z = sigmoid<T>(acc[r][1] + load(gates + 2 * Hp));
+            const V hidden = acc[r][2] + bias_hn;
             if (T* saved = at.saved[first + r]) {
-                store(saved + u, candidate);
                 store(saved + Hp + u, reset);
                 store(saved + 2 * Hp + u, z);
-                store(saved + 3 * Hp + u, acc[r][2]);
+                store(saved + 3 * Hp + u, hidden);
             }
+            acc[r][0] = S::fma(reset, hidden, load(gates));
+            acc[r][1] = z;
+        }
+        for (int r = 0; r < R; ++r) {
+            const V candidate = hyperbolic_tangent<T>(acc[r][0]);
+            const V h_prev = load_part(at.h_prev[first + r] + u, n);
+            store_part(at.y[first + r] + u, S::fma(acc[r][1], h_prev - candidate, candidate), n);
+            if (T* saved = at.saved[first + r]) store(saved + u, candidate);
         }
     }
 

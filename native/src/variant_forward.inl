@@ -12,18 +12,17 @@ public:
     VariantForward(const ForwardLayer<T>& layer, const ForwardDirection<T>& direction, const Share& share, Barrier& barrier)
         : Base(layer, direction, share, barrier),
           h_panels_(panels_of(lay_.Pp / kLanes<T>, share.by_units ? share.member : 0, share.by_units ? share.members : 1)),
-          cells_{lay_, direction.packed + lay_.vectors_at(), direction.packed + lay_.bias_hn_at()} {
-        // The rows of the input's side are normalised whole.
-        if (lay_.options.layer_norm) this->project_blocks_ = {0, lay_.blocks};
-    }
+          cells_{lay_, direction.packed + lay_.vectors_at(), direction.packed + lay_.bias_hn_at()} {}
 
     static std::size_t workspace_size(const Layout<T>& lay, i64 batch) {
         return Base::workspace_size(lay, batch) + Workspace::size_of<T>(batch * lay.Hp) + 4 * Workspace::size_of<T*>(batch);
     }
-    // Further: by rank, sums of the hidden side, sums of the projection, and what is saved where nothing is.
+    // Further: by rank, sums of the hidden side, sums of the projection, and what is saved where nothing is; and the input
+    // projection of a chunk, of which rows are normalised whole.
     static std::size_t shared_size(const Layout<T>& lay, i64 batch) {
         return Base::shared_size(lay, batch) + Workspace::size_of<T>(batch * most(1, lay.hidden_slots) * lay.Hp) +
-               Workspace::size_of<T>(batch * lay.Hp) + Workspace::size_of<T>(batch * lay.saved_width());
+               Workspace::size_of<T>(batch * lay.Hp) + Workspace::size_of<T>(batch * lay.saved_width()) +
+               (lay.options.layer_norm ? Workspace::size_of<T>(Base::chunk_size(lay, batch) * lay.input_width()) : 0);
     }
 
     void run(char* own, char* shared) {
@@ -32,6 +31,7 @@ public:
         const i64 steps = layer_.plan.steps;
         for (i64 done = 0; done < steps;) {
             const i64 end = d_.projected != nullptr ? steps : this->project_chunk(done);
+            if (lay_.options.layer_norm) wait();  // the rest of the rows is the other threads'
             const T* gates = this->gates_;
             for (; done < end; ++done) {
                 const i64 t = time(done), n = active(t);
@@ -59,6 +59,8 @@ private:
         projected_ = reinterpret_cast<T*>(shared);
         shared += Workspace::size_of<T>(batch * lay_.Hp);
         kept_ = reinterpret_cast<T*>(shared);
+        shared += Workspace::size_of<T>(batch * lay_.saved_width());
+        if (lay_.options.layer_norm && share_.by_units) this->gates_ = reinterpret_cast<T*>(shared);
     }
 
     T* saved(i64 row) const { return at_.saved[row] != nullptr ? at_.saved[row] : kept_ + rank(row) * lay_.saved_width(); }

@@ -209,7 +209,7 @@ def backward(
         _state(c_0),
         _array(y),
         _tokens(saved, plan),
-        _array(_features_contiguous(torch.zeros_like(y) if d_y is None else d_y)),
+        _array(_zeros(y) if d_y is None else _features_contiguous(d_y)),
         _state(d_h_n),
         _state(d_c_n) if call.options.has_cell_state else None,
         [_array(part) for part in d_gates],
@@ -275,6 +275,11 @@ def _bytes(mask: Tensor | None) -> Any:
 
 def _state(tensor: Tensor | None) -> Any:
     return None if tensor is None else _array(tensor.contiguous())
+
+
+def _zeros(like: Tensor) -> Tensor:
+    """Zeros as `_features_contiguous`, of one step of one sequence where that will do: for a loss on the last state."""
+    return torch.zeros_like(like) if like.dim() == 2 else like.new_zeros(like.shape[-1]).expand(like.shape)
 
 
 def _features_contiguous(tensor: Tensor) -> Tensor:
