@@ -5,14 +5,15 @@ namespace throughtime::THROUGHTIME_NAMESPACE {
 constexpr i64 kChunkBytes = 256 << 10;  // of a thread's input projection: it stays in the second cache until it is used
 constexpr i64 kChunkK = 128;            // steps of the inner loop for which a panel stays in the first cache
 
-// The largest tiles are made of equal parts: 7 rows are 4 and 3, not 6 and 1.
+// Tiles as equal as can be: 7 rows are 4 and 3, not 6 and 1; 32 are 6, 6, 5, 5, 5, 5. A small one would wait for its panel.
 template <int NV, class F>
 static inline void for_tiles(i64 rows, F&& f) {
     constexpr int most = max_rows(NV);
-    if (rows == 0) return;
-    const i64 size = ceil_div(rows, ceil_div(rows, most));
-    for (i64 first = 0; first < rows; first += size) {
-        with_constant<most>(static_cast<int>(least(size, rows - first)), [&](auto R) { f(R, first); });
+    i64 first = 0;
+    for (i64 left = ceil_div(rows, most); left > 0; --left) {
+        const i64 size = ceil_div(rows - first, left);
+        with_constant<most>(static_cast<int>(size), [&](auto R) { f(R, first); });
+        first += size;
     }
 }
 

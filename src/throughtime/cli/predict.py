@@ -47,6 +47,7 @@ def predict(
 ) -> None:
     """Classify texts: one JSON line a text, with its label and the probability of each class.
 
+    Without TEXT and FILE, texts come from standard input, one a line, where that is no terminal.
     A text without a single token (empty, or white space only) gets each class's share among the training texts.
     """
     if texts and input_ is not None:

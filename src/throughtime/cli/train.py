@@ -16,36 +16,58 @@ DATA_HELP = (
 
 
 def train(
-    data: Annotated[str, typer.Argument(help=DATA_HELP)],
-    out: Annotated[Path, typer.Option(help="Folder for the model; created, and refused if it holds one.")],
+    data: Annotated[str, typer.Argument(metavar="DATA", help=DATA_HELP)],
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="Folder for the model; created, and refused if it holds one.")
+    ],
     recipe: Annotated[
-        str | None, typer.Option(help="Configuration to start from; `recipe list` names all.", show_default=DEFAULT)
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Configuration to start from; `recipe list` names all.", show_default=DEFAULT
+        ),
     ] = None,
     config: Annotated[
         Path | None,
         typer.Option(
+            metavar="FILE",
             help="YAML file in place of a recipe, whole: what it leaves out is off or plain. Start from `recipe show`.",
             show_default=False,
         ),
     ] = None,
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", help="Change one key, as in --set training.epochs=3; repeatable.", show_default=False),
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Change one key, as in --set training.epochs=3; repeatable.",
+            show_default=False,
+        ),
     ] = None,
-    test: Annotated[str | None, typer.Option(help="Held-out DATA, scored once at the end.", show_default=False)] = None,
+    test: Annotated[
+        str | None, typer.Option(metavar="DATA", help="Held-out DATA, scored once at the end.", show_default=False)
+    ] = None,
     validation: Annotated[
         str | None,
-        typer.Option(help="DATA to choose the best epoch on, in place of a part of DATA.", show_default=False),
+        typer.Option(
+            metavar="DATA", help="DATA to choose the best epoch on, in place of a part of DATA.", show_default=False
+        ),
     ] = None,
     vectors: Annotated[
         Path | None,
-        typer.Option(help="Pre-trained word vectors: GloVe or word2vec text format, .gz too.", show_default=False),
+        typer.Option(
+            metavar="FILE", help="Pre-trained word vectors: GloVe or word2vec text format, .gz too.", show_default=False
+        ),
     ] = None,
-    text_column: Annotated[str | None, typer.Option(help="Column of the texts.", show_default="guessed")] = None,
-    label_column: Annotated[str | None, typer.Option(help="Column of the labels.", show_default="guessed")] = None,
+    text_column: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Column of the texts.", show_default="guessed")
+    ] = None,
+    label_column: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Column of the labels.", show_default="guessed")
+    ] = None,
     group_column: Annotated[
         str | None,
         typer.Option(
+            metavar="NAME",
             help="Column whose equal values are never split between training and held-out parts (author, movie, …).",
             show_default=False,
         ),
@@ -55,7 +77,9 @@ def train(
     ] = False,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, data and machine type: same model, bit for bit.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run in --out.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace the model or unfinished run in --out.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace the model or unfinished run in --out, and its files.")
+    ] = False,
 ) -> None:
     """Train a classifier on labelled texts; prints its scores on held-out texts and where it is.
 

@@ -86,9 +86,14 @@ def check_target(path: Path | str, *, force: bool = False) -> None:
     if is_file:
         raise OutputError(f"cannot write a model to {path}: it is a file; name a folder that is new or empty")
     if is_model and not force:
-        raise OutputError(f"{path} holds a model already: choose another folder, or replace it with --force")
+        raise OutputError(
+            f"{path} holds a model already: choose another folder, or replace it with --force (in Python, force=True)"
+        )
     if taken and not force:
-        raise OutputError(f"{path} holds a {taken[0]} already: choose a folder that is new or empty, or use --force")
+        raise OutputError(
+            f"{path} holds a {taken[0]} already: choose a folder that is new or empty, or replace it with --force (in "
+            "Python, force=True)"
+        )
 
 
 def write_model_directory(

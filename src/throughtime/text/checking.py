@@ -246,7 +246,7 @@ def _problems(report: CheckReport) -> Iterator[str]:
     if report.classes is not None and len(report.classes) == 1:
         yield (
             f"{report.name}: one class only ('{shown(next(iter(report.classes)))}'); "
-            "give rows of at least two classes, or name another column with --label-column"
+            "give rows of at least two classes, or, of a table, name another column with --label-column"
         )
 
 

@@ -62,7 +62,7 @@ def index_rows(sources: Sequence[tuple["Source", int]], progress: Progress) -> R
         if side == TRAIN and len(table.classes) < 2:
             raise DataError(
                 f"{source.name}: every row has the label {next(iter(table.classes))!r}; a classifier needs rows of two "
-                "classes at least, so add some or choose another label column"
+                "classes at least, so add some, or name another column where the labels are in one"
             )
     kind = sources[0][0].label_kind
     classes = _in_order(table.classes, kind)

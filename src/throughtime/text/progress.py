@@ -29,6 +29,10 @@ def console_reporter(out: Path | None = None) -> Iterator[Reporter]:
         raise
 
 
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
 class Table:
     """The lines that both kinds of output share: the model, then one row an epoch."""
 
@@ -43,7 +47,8 @@ class Table:
     def start(self, summary: str, epochs: int, steps: int, first_step: int) -> None:
         self.epochs = epochs
         self.say(summary)
-        self.say(f"resuming at step {first_step} of {steps}" if first_step else f"{epochs} epochs, {steps} steps")
+        sizes = f"{_counted(epochs, 'epoch')}, {_counted(steps, 'step')}"
+        self.say(f"resuming at step {first_step} of {steps}" if first_step else sizes)
 
     def epoch(self, record: EpochRecord, best: bool) -> None:
         if self._header_due:

@@ -97,7 +97,9 @@ class TestOut:
         shutil.copytree(trained, tmp_path / "model")
         before = {path: path.read_bytes() for path in (tmp_path / "model").iterdir()}
         message = train(data, "--set", "training.epochs=1").refusal()
-        assert message.endswith("model holds a model already: choose another folder, or replace it with --force")
+        assert message.endswith(
+            "model holds a model already: choose another folder, or replace it with --force (in Python, force=True)"
+        )
         assert {path: path.read_bytes() for path in (tmp_path / "model").iterdir()} == before
         assert train(data, "--set", "training.epochs=1", "--force").code == 0
         assert {path: path.read_bytes() for path in (tmp_path / "model").iterdir()} != before

@@ -90,7 +90,9 @@ def test_one_class_only(train: Run, rows: Rows, write: Write, tmp_path: Path, ow
     write(tmp_path / "d.csv", [(text, "pos") for text, _ in rows])
     message = train(tmp_path / "d.csv").refusal_after_progress()
     assert "d.csv: every row has the label 'pos'" in message
-    assert "needs rows of two classes at least, so add some or choose another label column" in message
+    assert (
+        "needs rows of two classes at least, so add some, or name another column where the labels are in one" in message
+    )
     assert (left(tmp_path), left(own_cache)) == (["d.csv"], [])
 
 

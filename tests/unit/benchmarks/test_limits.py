@@ -1,6 +1,7 @@
 """The least time of a case counts what it says, and no more."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -65,10 +66,12 @@ def test_a_size_between_two_that_were_measured_is_read_as_quickly_as_the_smaller
     assert [limits.read_rate(size) for size in (50, 100, 199, 200, 300, 500)] == [3.0, 3.0, 3.0, 2.0, 2.0, 1.0]
 
 
-def test_one_streaming_step_reads_all_weights_whatever_the_number_of_steps() -> None:
+def test_each_streaming_step_reads_all_weights_from_where_one_step_finds_them() -> None:
+    weights = 4 * 50 * (3 + 50) * 4  # bytes
+    near_and_far = replace(READS, reads=[(weights // 2, 1e3), (weights, 10.0)])  # of two threads
     for steps in (1, 4):
         case = _case(work="streaming", batch=1, steps=steps, hidden_size=50, ragged=False)
-        assert least_time(case, READS) == pytest.approx(steps * 4 * 50 * (3 + 50) * 4 / 1e3)
+        assert least_time(case, near_and_far) == pytest.approx(steps * weights / 1e3)
 
 
 def test_a_row_says_what_share_is_reached_and_what_could_be() -> None:
@@ -130,7 +133,30 @@ def test_a_run_without_layers_is_refused(
     assert "has no layers or variants of full size" in capsys.readouterr().err
     save(Run(conditions(), [Result("layers/LSTM/training/32x256x128x128-equal", "s", "lower", {OURS: [1.0]})]), path)
     assert limits.main([str(path)]) == 0
-    assert "1.0 GF/s of multiply-adds" in capsys.readouterr().out
+    slow = capsys.readouterr().out
+    assert "1.0 GF/s of multiply-adds" in slow
+    assert limits.main([str(path), "--gflops", "100"]) == 0
+    quick = capsys.readouterr().out
+    assert "1.0 GF/s of multiply-adds" in quick
+    assert _least(quick) == pytest.approx(_least(slow) / 100, rel=0.1)
+    assert limits.main([str(path), "--gflops", "0.1"]) == 0
+    assert capsys.readouterr().out == slow
+
+
+def test_a_key_that_only_one_of_two_machines_knows_tells_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "measure", lambda threads: PRODUCTS)
+    here = conditions()
+    older = {key: value for key, value in here["machine"].items() if key != "cpu_model"}
+    result = Result("layers/LSTM/training/32x256x128x128-equal", "s", "lower", {OURS: [1.0]})
+    save(Run(here | {"machine": older}, [result]), tmp_path / "run.json")
+    assert limits.main([str(tmp_path / "run.json")]) == 0
+
+
+def _least(printed: str) -> float:
+    number, unit = printed.splitlines()[-1].split("|")[2].split()
+    return float(number) * {"s": 1.0, "ms": 1e-3, "µs": 1e-6}[unit]
 
 
 @pytest.mark.skipif(shutil.which("cmake") is None or shutil.which("c++") is None, reason="no compiler here")
