@@ -41,13 +41,18 @@ vector<std::string> available() {
 }
 
 // A byte array of memory that the core keeps for the next call once nobody holds it.
-nb::ndarray<nb::numpy, std::uint8_t, nb::ndim<1>> take(i64 bytes) {
+template <Purpose PURPOSE>
+nb::ndarray<nb::numpy, std::uint8_t, nb::ndim<1>> taken(i64 bytes) {
     if (bytes < 0) throw ShapeProblem("bytes must not be negative, but is " + std::to_string(bytes));
-    using Taken = std::unique_ptr<void, void (*)(void*)>;
-    Taken piece(take_memory(static_cast<std::size_t>(bytes)), give_memory_back);
-    nb::capsule owner(piece.get(), [](void* owned) noexcept { give_memory_back(owned); });
+    const auto give_back = [](void* piece) noexcept { give_memory_back(piece, PURPOSE); };
+    std::unique_ptr<void, void (*)(void*)> piece(take_memory(static_cast<std::size_t>(bytes), PURPOSE), give_back);
+    nb::capsule owner(piece.get(), give_back);
     void* const at = piece.release();
     return {at, {static_cast<std::size_t>(bytes)}, owner};
+}
+
+nb::ndarray<nb::numpy, std::uint8_t, nb::ndim<1>> take(i64 bytes, bool result) {
+    return result ? taken<Purpose::result>(bytes) : taken<Purpose::step>(bytes);
 }
 
 nb::tuple use() {
@@ -121,7 +126,8 @@ NB_MODULE(_core, m) {
     nb::set_leak_warnings(false);  // layers are kept in a cache until the process ends
     m.def("instruction_sets", &available, "Names of those that run on this machine, best first.");
     m.def("available_threads", &available_threads, "Threads that a call from this thread may use.");
-    m.def("take_memory", &take, nb::arg("bytes"), "Uninitialised bytes, which are kept for another call once nobody holds them.");
+    m.def("take_memory", &take, nb::arg("bytes"), nb::arg("result"),
+          "Uninitialised bytes, which are kept for another call once nobody holds them; of results, no more than 256 MB.");
     m.def("memory_use", &use, "Bytes of pieces in use, kept, and the most that were in use; and pieces that came from the system.");
     m.def("release_memory", &release_memory, "Gives the bytes that are kept to the system.");
     nb::class_<BatchPlan>(m, "BatchPlan")

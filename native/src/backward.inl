@@ -18,7 +18,7 @@ class BackwardSweep {
 public:
     BackwardSweep(const BackwardLayer<T>& layer, const BackwardDirection<T>& direction, const Share& share, Barrier& barrier)
         : layer_(layer), d_(direction), lay_(layer.options), share_(share), barrier_(barrier) {
-        rows_ = ceil_div(layer.plan.batch - share.first_rank, share.rank_step);
+        rows_ = share.rows(layer.plan.batch);
         panels_ = ceil_div(lay_.blocks, kBlocks);
         first_panel_ = share.by_units ? panels_ * share.member / share.members : 0;
         last_panel_ = share.by_units ? panels_ * (share.member + 1) / share.members : panels_;
@@ -37,7 +37,7 @@ public:
         const i64 steps = layer_.plan.steps;
         for (i64 done = 0; done < steps; ++done) {
             const i64 t = d_.reverse ? done : steps - 1 - done;
-            const i64 n = most(0, ceil_div(layer_.plan.active[t] - share_.first_rank, share_.rank_step));
+            const i64 n = share_.rows(layer_.plan.active[t]);
             fill(t, n);
             for_panels(n, [&](auto R, auto NB, i64 first, i64 p) {
                 cells().template step<decltype(R)::value, decltype(NB)::value>(at_, first, p);
@@ -56,7 +56,7 @@ public:
 protected:
     static constexpr int kLists = 9;
 
-    i64 rank(i64 row) const { return share_.first_rank + row * share_.rank_step; }
+    i64 rank(i64 row) const { return share_.rank(row); }
     BackwardCells<T> cells() const { return {lay_, d_.packed}; }
 
     void wait() {
@@ -139,7 +139,7 @@ protected:
             }
             for_panels(rows_, [&](auto R, auto NB, i64 first, i64 p) {
                 Vec<T> d_h[decltype(R)::value][decltype(NB)::value];
-                cells().d_hidden(at_, first, p, false, d_h);
+                cells().d_hidden(at_, first, p, NothingComes{}, d_h);
                 for (int r = 0; r < decltype(R)::value; ++r) {
                     for (int j = 0; j < decltype(NB)::value; ++j) {
                         const i64 u = (p * kBlocks + j) * kLanes<T>;

@@ -29,30 +29,27 @@ struct BackwardCells {
 
     int real_lanes(i64 u) const { return static_cast<int>(least(L, lay.H - u)); }
 
-    // d h of NB blocks of units from panel p: upstream + direct + later gates * W_hh.
-    template <int R, int NB>
-    void d_hidden(const BackRows<T>& at, i64 first, i64 p, bool upstream, V (&acc)[R][NB]) const {
+    // d h of NB blocks of units from panel p: direct + later gates * W_hh, without what comes from above.
+    template <int R, int NB, class Lines>
+    void d_hidden(const BackRows<T>& at, i64 first, i64 p, const Lines& coming, V (&acc)[R][NB]) const {
         const i64 u = p * kBlocks * L;
         const i64 K = (lay.reset_before() ? 2 : lay.hidden_slots) * lay.Hp;
 #pragma GCC unroll 8
         for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 4
-            for (int j = 0; j < NB; ++j) {
-                acc[r][j] = load(at.direct[first + r] + u + j * L);
-                if (upstream) acc[r][j] += load_part(at.d_y[first + r] + u + j * L, real_lanes(u + j * L));
-            }
+            for (int j = 0; j < NB; ++j) acc[r][j] = load(at.direct[first + r] + u + j * L);
         }
-        product_for_cell<T, R, NB, true>(at.d_later + first, K, packed + p * K * kBlocks * L, acc);
+        product_for_cell<T, R, NB, true>(at.d_later + first, K, packed + p * K * kBlocks * L, acc, coming);
     }
 
     template <int R, int NB>
     void step(const BackRows<T>& at, i64 first, i64 p) const {
         V d_h[R][NB];
-        prefetch<R, NB>(at, first, p);
-        d_hidden<R, NB>(at, first, p, true, d_h);
+        d_hidden<R, NB>(at, first, p, coming<R, NB>(at, first, p * kBlocks * L), d_h);
         for (int r = 0; r < R; ++r) {
             for (int j = 0; j < NB; ++j) {
                 const i64 u = (p * kBlocks + j) * L;
+                d_h[r][j] += load_part(at.d_y[first + r] + u, real_lanes(u));
                 switch (lay.options.cell) {
                     case Cell::rnn: rnn(at, first + r, u, d_h[r][j]); break;
                     case Cell::lstm: lstm(at, first + r, u, d_h[r][j]); break;
@@ -82,18 +79,23 @@ struct BackwardCells {
     }
 
 private:
-    // What the cells will read and write comes from far: it travels while the product is computed.
+    // Of NB blocks from unit u.
     template <int R, int NB>
-    void prefetch(const BackRows<T>& at, i64 first, i64 p) const {
+    Coming<T, 12 * R, NB> coming(const BackRows<T>& at, i64 first, i64 u) const {
+        Coming<T, 12 * R, NB> lines;
         for (i64 row = first; row < first + R; ++row) {
-            for (int j = 0; j < NB; ++j) {
-                const i64 u = (p * kBlocks + j) * L;
-                for (int slot = 0; slot < lay.saved_slots; ++slot) __builtin_prefetch(at.saved[row] + slot * lay.Hp + u);
-                for (int slot = 0; slot < lay.gates_slots; ++slot) __builtin_prefetch(at.d_gates[row] + slot * lay.Hp + u, 1);
-                if (lay.options.cell == Cell::lstm) __builtin_prefetch(at.c_prev[row] + u);
-                else __builtin_prefetch(at.h_prev[row] + u);
+            lines.read(at.d_y[row] + u);
+            for (int slot = 0; slot < lay.saved_slots; ++slot) lines.read(at.saved[row] + slot * lay.Hp + u);
+            switch (lay.options.cell) {
+                case Cell::lstm: lines.read(at.c_prev[row] + u); break;
+                case Cell::gru: lines.read(at.h_prev[row] + u); break;
+                default: lines.read(at.h[row] + u);
             }
         }
+        for (i64 row = first; row < first + R; ++row) {
+            for (int slot = 0; slot < lay.gates_slots; ++slot) lines.write(at.d_gates[row] + slot * lay.Hp + u);
+        }
+        return lines;
     }
 
     void rnn(const BackRows<T>& at, i64 row, i64 u, V d_h) const {

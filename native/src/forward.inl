@@ -85,7 +85,7 @@ class ForwardSweep {
 public:
     ForwardSweep(const ForwardLayer<T>& layer, const ForwardDirection<T>& direction, const Share& share, Barrier& barrier)
         : layer_(layer), d_(direction), lay_(layer.options), share_(share), barrier_(barrier) {
-        rows_ = ceil_div(layer.plan.batch - share.first_rank, share.rank_step);
+        rows_ = share.rows(layer.plan.batch);
         chunk_tokens_ = chunk_size(lay_, rows_);
         if (share.by_units) blocks_ = blocks_of(lay_, share.member, share.members);
     }
@@ -123,9 +123,9 @@ public:
 
 protected:
     i64 time(i64 done) const { return d_.reverse ? layer_.plan.steps - 1 - done : done; }
-    i64 rank(i64 row) const { return share_.first_rank + row * share_.rank_step; }
+    i64 rank(i64 row) const { return share_.rank(row); }
     // Rows of this thread that have a step t.
-    i64 active(i64 t) const { return most(0, ceil_div(layer_.plan.active[t] - share_.first_rank, share_.rank_step)); }
+    i64 active(i64 t) const { return share_.rows(layer_.plan.active[t]); }
     bool starts(i64 t, i64 rank) const { return d_.reverse ? t == layer_.plan.length[rank] - 1 : t == 0; }
 
     void take(char* own, char* shared) {

@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <mutex>
 #include <new>
@@ -13,29 +14,41 @@ namespace throughtime {
 namespace {
 
 constexpr std::size_t kHugePage = std::size_t{2} << 20;
+// Pieces begin at different distances from a huge page: where equal places of all arrays have equal low bits, they share few
+// sets of the caches, and a processor takes loads of one for stores to another.
+constexpr std::size_t kDistance = 4096 + 5 * 64, kDistances = 15, kSpare = std::size_t{16} << 12;
+static_assert((kDistances - 1) * kDistance <= kSpare);
 
 struct Piece {
     void* at;
     std::size_t size;
 };
 
-// At a whole huge page; null if there is no memory.
+// `size` bytes and what the distance takes, from a whole huge page on; null if there is no memory.
 void* from_system(std::size_t size) {
-    const std::size_t mapped = size + kHugePage;
+    const std::size_t needed = size + kSpare, mapped = needed + kHugePage;
     void* const found = mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (found == MAP_FAILED) return nullptr;
     char* const first = static_cast<char*>(found);
     const std::size_t before = (kHugePage - reinterpret_cast<std::uintptr_t>(found) % kHugePage) % kHugePage;
     if (before > 0) munmap(first, before);
-    munmap(first + before + size, mapped - before - size);
+    munmap(first + before + needed, mapped - before - needed);
 #if defined(MADV_HUGEPAGE)
     madvise(first + before, size, MADV_HUGEPAGE);  // a few faults instead of thousands; a hint, which may be refused
 #endif
-    return first + before;
+    static std::atomic<std::size_t> number{0};
+    return first + before + number++ % kDistances * kDistance;
+}
+
+void to_system(const Piece& piece) {
+    char* const at = static_cast<char*>(piece.at);
+    munmap(at - reinterpret_cast<std::uintptr_t>(at) % kHugePage, piece.size + kSpare);
 }
 
 class Memory {
 public:
+    explicit Memory(std::size_t most_kept) : most_kept_(most_kept) {}
+
     void* take(std::size_t bytes) {
         const std::size_t size = std::max(kHugePage, (bytes + kHugePage - 1) / kHugePage * kHugePage);
         const std::lock_guard<std::mutex> lock(mutex_);
@@ -57,7 +70,7 @@ public:
         try {
             used_.emplace(found.at, found.size);
         } catch (...) {
-            munmap(found.at, found.size);
+            to_system(found);
             throw;
         }
         used_bytes_ += found.size;
@@ -72,6 +85,7 @@ public:
         used_bytes_ -= piece->second;
         kept_bytes_ += piece->second;
         used_.erase(piece);
+        while (kept_bytes_ > most_kept_) drop_oldest();
     }
 
     void release() {
@@ -102,10 +116,11 @@ private:
 
     void drop_oldest() {
         kept_bytes_ -= kept_.front().size;
-        munmap(kept_.front().at, kept_.front().size);
+        to_system(kept_.front());
         kept_.erase(kept_.begin());
     }
 
+    const std::size_t most_kept_;
     std::mutex mutex_;  // Python's lock is held in each call, so that no fork finds it taken
     std::vector<Piece> kept_;  // in the order in which they came back
     std::unordered_map<void*, std::size_t> used_;
@@ -113,16 +128,25 @@ private:
 };
 
 // Never destroyed: tensors may be freed after everything else at the end of the process.
-Memory& memory() {
-    static Memory* const instance = new Memory;
-    return *instance;
+Memory& memory(Purpose purpose) {
+    static Memory* const of_steps = new Memory(SIZE_MAX);
+    static Memory* const of_results = new Memory(kMostResults);
+    return purpose == Purpose::step ? *of_steps : *of_results;
 }
 
 }  // namespace
 
-void* take_memory(std::size_t bytes) { return memory().take(bytes); }
-void give_memory_back(void* at) { memory().give_back(at); }
-void release_memory() { memory().release(); }
-MemoryUse memory_use() { return memory().use(); }
+void* take_memory(std::size_t bytes, Purpose purpose) { return memory(purpose).take(bytes); }
+void give_memory_back(void* at, Purpose purpose) { memory(purpose).give_back(at); }
+
+void release_memory() {
+    memory(Purpose::step).release();
+    memory(Purpose::result).release();
+}
+
+MemoryUse memory_use() {
+    const MemoryUse a = memory(Purpose::step).use(), b = memory(Purpose::result).use();
+    return {a.used + b.used, a.kept + b.kept, a.most_used + b.most_used, a.mappings + b.mappings};
+}
 
 }  // namespace throughtime

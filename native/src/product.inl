@@ -57,13 +57,48 @@ static THROUGHTIME_INLINE void add_products(const Left& left, const T* panel, Ve
     }
 }
 
+// What a cell will read and write of memory that may be far: it travels while the cell's product is computed, a piece of
+// VECTORS vectors a k. All at once they would wait for each other, and the product behind them.
+template <class T, int MOST, int VECTORS>
+class Coming {
+public:
+    void read(const T* from) { at_[reads_++] = from; }
+    // After all reads.
+    void write(const T* to) { at_[reads_ + writes_++] = to; }
+
+    // Late, so that the panels which pass through the first cache do not push it out again.
+    i64 start(i64 K) const { return most(0, K - (reads_ + writes_) - 16); }
+
+    THROUGHTIME_INLINE void go_on(i64 number) const {
+        constexpr int kLine = 64 / static_cast<int>(sizeof(T));
+        if (number < 0 || number >= reads_ + writes_) return;
+        const T* const at = at_[number];
+#pragma GCC unroll 4
+        for (int i = 0; i < VECTORS * kLanes<T>; i += kLine) {
+            if (number < reads_) __builtin_prefetch(at + i);
+            else __builtin_prefetch(at + i, 1);
+        }
+    }
+
+private:
+    const T* at_[MOST];
+    int reads_ = 0, writes_ = 0;
+};
+
+struct NothingComes {
+    static i64 start(i64) { return 0; }
+    static void go_on(i64) {}
+};
+
 // rows[r] points at row r of the left factor; k runs over 0..K-1 of each.
-template <class T, int R, int NV>
-static THROUGHTIME_INLINE void product(const T* const* rows, i64 K, const T* panel, Vec<T> (&acc)[R][NV]) {
+template <class T, int R, int NV, class Lines = NothingComes>
+static THROUGHTIME_INLINE void product(const T* const* rows, i64 K, const T* panel, Vec<T> (&acc)[R][NV], const Lines& coming = {}) {
     const T* a[R];
+    const i64 start = coming.start(K);
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) a[r] = rows[r];
     for (i64 k = 0; k < K; ++k, panel += NV * kLanes<T>) {
+        coming.go_on(k - start);
         prefetch_panel<T, NV>(panel);
         add_products<T, R, NV>([&](int r) { return a[r][k]; }, panel, acc);
     }
@@ -71,15 +106,16 @@ static THROUGHTIME_INLINE void product(const T* const* rows, i64 K, const T* pan
 
 // The same, into sums that a cell goes on with; from zero, or with ADD from what is there. A function of its own: with the
 // cell in the same function compilers spill the sums inside of the loop, on every instruction set.
-template <class T, int R, int NV, bool ADD>
-static __attribute__((noinline)) void product_for_cell(const T* const* rows, i64 K, const T* panel, Vec<T> (&acc)[R][NV]) {
+template <class T, int R, int NV, bool ADD, class Lines = NothingComes>
+static __attribute__((noinline)) void product_for_cell(const T* const* rows, i64 K, const T* panel, Vec<T> (&acc)[R][NV],
+                                                       const Lines& coming = {}) {
     Vec<T> sums[R][NV];
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 4
         for (int j = 0; j < NV; ++j) sums[r][j] = ADD ? acc[r][j] : Vec<T>{};
     }
-    product<T, R, NV>(rows, K, panel, sums);
+    product<T, R, NV>(rows, K, panel, sums, coming);
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 4

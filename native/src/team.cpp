@@ -65,7 +65,7 @@ Share share_of(int thread, int threads, int directions, const Sweep& sweep) {
 
 i64 row_blocks(const Share& share, const Sweep& sweep, i64 row_bytes) {
     if (share.by_units || static_cast<double>(sweep.weight_bytes) > near_cache() / 2) return 1;
-    const i64 rows = (sweep.batch - share.first_rank + share.rank_step - 1) / share.rank_step;
+    const i64 rows = share.rows(sweep.batch);
     const auto bytes = static_cast<double>(rows * row_bytes);
     return std::max<i64>(1, std::min<i64>(rows / sweep.tile_rows, static_cast<i64>(std::ceil(bytes / (near_cache() / 3)))));
 }

@@ -15,7 +15,19 @@ struct Share {
     int first_direction, last_direction;  // of the layer: [first, last)
     int member, members;                  // among the threads of these directions
     bool by_units;
-    i64 first_rank, rank_step;            // by rows: ranks first_rank, first_rank + rank_step, …
+    // By rows: one rank of every rank_step, the first_rank-th of these and the first_rank-th from their end in turn. Lengths fall
+    // with the rank: were it always the same one, the first thread would have the longest of each and the others wait for it.
+    i64 first_rank, rank_step;
+
+    i64 rank(i64 row) const { return row * rank_step + place(row); }
+    // Of the first `ranks` ranks, those that are this share's.
+    i64 rows(i64 ranks) const {
+        const i64 whole = ranks / rank_step;
+        return whole + (place(whole) < ranks % rank_step ? 1 : 0);
+    }
+
+private:
+    i64 place(i64 row) const { return row % 2 == 0 ? first_rank : rank_step - 1 - first_rank; }
 };
 
 // What decides between the two ways, for one direction.

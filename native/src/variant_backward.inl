@@ -36,7 +36,7 @@ public:
         const i64 steps = layer_.plan.steps;
         for (i64 done = 0; done < steps; ++done) {
             const i64 t = d_.reverse ? done : steps - 1 - done;
-            const i64 n = most(0, ceil_div(layer_.plan.active[t] - share_.first_rank, share_.rank_step));
+            const i64 n = share_.rows(layer_.plan.active[t]);
             this->fill(t, n);
             step(t, n);
         }

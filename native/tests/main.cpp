@@ -18,6 +18,7 @@ int main() {
     tests::test_activations();
     tests::test_projection();
     tests::test_pooling();
+    tests::test_sharing();
     tests::test_cells();
     if (tests::failures > 0) std::fprintf(stderr, "%d checks failed\n", tests::failures);
     else std::printf("all checks passed\n");

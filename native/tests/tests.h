@@ -6,5 +6,6 @@ void test_cells();
 void test_activations();
 void test_projection();
 void test_pooling();
+void test_sharing();
 
 }  // namespace throughtime::tests

@@ -1,14 +1,20 @@
-// Large pieces of memory that outlive a call: what a layer saves for its backward pass, and gradients of gates.
+// Large pieces of memory that outlive a call: what a layer saves for its backward pass, gradients of gates, and results.
 //
 // A fresh page costs more than the work on it, and a training step needs the same sizes as the one before. So a piece that
 // is given back is kept for the next that fits, as allocators for GPUs do. Pieces are whole huge pages, and one may be larger
-// than what was asked for; counted in pieces, what is in use and what is kept are together never more than what once was in
-// use at the same time.
+// than what was asked for; counted in pieces, what is in use and what is kept are, of each purpose, together never more than
+// what once was in use at the same time.
 #pragma once
 
 #include <cstddef>
 
 namespace throughtime {
+
+enum class Purpose {
+    step,    // inside of a training step
+    result,  // a caller may gather any number of these: no more than kMostResults is kept of them
+};
+constexpr std::size_t kMostResults = std::size_t{256} << 20;
 
 struct MemoryUse {
     std::size_t used, kept, most_used;  // bytes, of whole pieces
@@ -16,8 +22,8 @@ struct MemoryUse {
 };
 
 // At least `bytes` of uninitialised memory. Throws std::bad_alloc. Any thread may take and give back.
-void* take_memory(std::size_t bytes);
-void give_memory_back(void* memory);
+void* take_memory(std::size_t bytes, Purpose purpose);
+void give_memory_back(void* memory, Purpose purpose);
 
 // Gives what is kept to the system; what is used now counts as the most that was.
 void release_memory();

@@ -25,17 +25,20 @@ class MemoryUse:
     mappings: int
 
 
-def take_memory(size: int) -> Bytes:
+def take_memory(size: int, *, result: bool = False) -> Bytes:
     """(size,) uninitialised bytes, where the core is there; freed, they are kept for another call.
 
     Counted in pieces, what is in use and what is kept are together never more than what once was in use at the same
     time.
 
+    Args:
+        result: for a caller, who may gather any number of them: of these never more than 256 MB are kept.
+
     Raises:
         MemoryError: the system has not that much.
         ShapeError: size is negative.
     """
-    return _core().take_memory(size)  # type: ignore[no-any-return]
+    return _core().take_memory(size, result)  # type: ignore[no-any-return]
 
 
 def memory_use() -> MemoryUse:

@@ -1,7 +1,7 @@
 """One layer on the native core: torch tensors in, new tensors out. Autograd is added in `native` and `operators`."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
@@ -23,7 +23,6 @@ _array: Any = torch._C._to_dlpack
 
 _LARGE: Final = 2 << 20
 """Bytes: a huge page. C libraries may give larger blocks back to the system, and fresh pages cost time each step."""
-_New = Callable[[Tensor, Sequence[int]], Tensor]
 
 
 @dataclass(frozen=True)
@@ -69,12 +68,22 @@ def _whole_plan(seq_len: int, batch: int) -> BatchPlan:
     return BatchPlan(seq_len, batch, None)
 
 
-def new_lasting(x: Tensor, shape: Sequence[int]) -> Tensor:
+def new_inside(x: Tensor, shape: Sequence[int]) -> Tensor:
     """Uninitialised, of x's dtype, for what no caller sees: if large, in memory that the core keeps between calls."""
+    return _new(x, shape, result=False)
+
+
+def new_result(x: Tensor, shape: Sequence[int]) -> Tensor:
+    """The same for what callers get. As with torch.from_numpy, what is large cannot be made larger in its place."""
+    return _new(x, shape, result=True)
+
+
+def _new(x: Tensor, shape: Sequence[int], *, result: bool) -> Tensor:
     size = math.prod(shape) * x.element_size()
     if size < _LARGE:
         return x.new_empty(shape)
-    return torch.from_numpy(kernels.take_memory(size)).view(x.dtype).view(*shape)
+    # Shaped before torch sees it: what an autograd function returns, were it a view, could not be changed in its place.
+    return torch.from_numpy(kernels.take_memory(size, result=result).view(DTYPES[x.dtype]).reshape(shape))
 
 
 def new_results(
@@ -83,17 +92,20 @@ def new_results(
     lengths: Tensor | None,
     save: bool,
     tokens: int | None = None,
-    new_saved: _New = Tensor.new_empty,
+    *,
+    fake: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Uninitialised output, h_n, c_n (empty but for an LSTM) and what backward needs (empty without `save`).
 
     Args:
         tokens: real steps of all sequences; None where they are not known, as if all sequences were whole.
+        fake: x has no values, nor shall these.
     """
+    new_y, new_saved = (Tensor.new_empty, Tensor.new_empty) if fake else (new_result, new_inside)
     steps = x.shape[:-1]
     batch = x.shape[1] if lengths is None else lengths.shape[0]
     directions, features = call.options.num_directions, call.options.output_features(0)
-    y = x.new_empty(*steps, directions * features)
+    y = new_y(x, (*steps, directions * features))
     h_n = x.new_empty(directions, batch, features)
     c_n = x.new_empty((directions, batch, call.options.hidden_size[0]) if call.options.has_cell_state else 0)
     width = call.kernels.saved_width
@@ -127,7 +139,7 @@ def forward(
     """
     x = _features_contiguous(x)
     steps = x if ids is None else x.new_empty(()).expand(plan.tokens, 1)
-    y, h_n, c_n, saved = results = new_results(call, steps, lengths, save, None if padded else plan.tokens, new_lasting)
+    y, h_n, c_n, saved = results = new_results(call, steps, lengths, save, None if padded else plan.tokens)
     by_direction = [
         packed(call.kernels, call.options, 0, part, backward=False) for part in _by_direction(call, weights)
     ]
@@ -158,17 +170,24 @@ def token_ids(plan: BatchPlan, index: Tensor) -> Tensor:
 
 
 def _project(call: LayerCall, packed_weights: Tensor, x: Tensor) -> Tensor:
-    projected = new_lasting(x, (len(x), call.kernels.input_width))
+    projected = new_inside(x, (len(x), call.kernels.input_width))
     call.kernels.project(_array(packed_weights), _array(x), _array(projected), kernels.threads())
     return projected
 
 
 def new_gradients(
-    x: Tensor, h_0: Tensor | None, c_0: Tensor | None, weights: Sequence[Tensor], wanted: Sequence[bool]
+    x: Tensor,
+    h_0: Tensor | None,
+    c_0: Tensor | None,
+    weights: Sequence[Tensor],
+    wanted: Sequence[bool],
+    *,
+    fake: bool = False,
 ) -> list[Tensor]:
-    """Uninitialised gradients of x, h_0, c_0 and each weight; empty where not `wanted`."""
+    """Uninitialised gradients of x, h_0, c_0 and each weight; empty where not `wanted`. fake: see `new_results`."""
+    new = Tensor.new_empty if fake else new_result
     return [
-        tensor.new_empty(tensor.shape) if want and tensor is not None else x.new_empty(0)
+        new(tensor, tensor.shape) if want and tensor is not None else x.new_empty(0)
         for tensor, want in zip((x, h_0, c_0, *weights), wanted, strict=True)
     ]
 
@@ -200,7 +219,7 @@ def backward(
         for place, (result, want) in enumerate(zip(results, wanted, strict=True))
     )
     by_direction = [packed(call.kernels, call.options, 0, part, backward=True) for part in _by_direction(call, weights)]
-    d_gates = [new_lasting(x, (plan.tokens, call.kernels.gates_width)) for _ in by_direction]
+    d_gates = [new_inside(x, (plan.tokens, call.kernels.gates_width)) for _ in by_direction]
     call.kernels.backward(
         plan,
         _array(x) if ids is None else None,
@@ -243,7 +262,7 @@ def _project_backward(
 ) -> Tensor:
     """One direction's gradient of x; that of weight_ih is written."""
     threads = kernels.threads()
-    d_projected, d_x = new_lasting(x, (len(x), call.kernels.input_width)), x.new_empty(x.shape)
+    d_projected, d_x = new_inside(x, (len(x), call.kernels.input_width)), new_result(x, x.shape)
     call.kernels.scatter(plan, _array(d_gates), _array(ids), _array(d_projected), threads)
     call.kernels.project_backward(
         _array(packed_weights),

@@ -140,11 +140,64 @@ def test_training_takes_the_same_memory_at_every_step_and_gives_it_back_when_ask
     assert counts() == (0, 0, 0)
 
 
+def test_of_what_callers_gather_only_some_is_kept() -> None:
+    gathered = [kernels.take_memory(40 * MB, result=True) for _ in range(10)]
+    inside = kernels.take_memory(300 * MB)
+    assert counts() == (700, 0, 700)
+    del gathered
+    assert counts() == (300, 240, 700)  # six of ten
+    del inside
+    assert counts() == (0, 540, 700)
+
+
+def test_pieces_begin_at_different_distances_from_a_page() -> None:
+    pieces = [kernels.take_memory(2 * MB) for _ in range(15)]
+    distances = {piece.ctypes.data % 4096 for piece in pieces}
+    assert len(distances) == 15
+    assert all(distance % 64 == 0 for distance in distances)
+    for number, piece in enumerate(pieces):
+        piece[...] = number  # the whole of it is there
+    assert all((piece == number).all() for number, piece in enumerate(pieces))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_large_results_lie_in_the_memory_of_earlier_ones(dtype: torch.dtype) -> None:
+    layer = throughtime.nn.GRU(32, 64, dtype=dtype)
+    x = torch.randn(300, 40, 64, dtype=dtype)[..., :32].requires_grad_()
+
+    def step() -> set[int]:
+        y, _ = layer(x)
+        y.sum().backward()
+        assert x.grad is not None
+        assert not y._is_view()  # a view could not be changed in its place
+        assert not x.grad._is_view()
+        places = {y.data_ptr()}
+        x.grad = None
+        return places
+
+    first = step()
+    mappings = kernels.memory_use().mappings
+    assert step() | step() == first
+    assert kernels.memory_use().mappings == mappings
+
+
+def test_an_output_that_is_held_keeps_its_values() -> None:
+    layer, x = throughtime.nn.LSTM(32, 64), torch.randn(300, 40, 32)
+    with torch.no_grad():
+        first = layer(x)[0]
+        copy, rest = first.clone(), first[10:].numpy()
+        del first
+        for _ in range(3):
+            layer(-x)
+    assert torch.equal(torch.from_numpy(rest), copy[10:])
+
+
 def test_padding_takes_no_room() -> None:
     layer, x = throughtime.nn.LSTM(32, 64), torch.randn(400, 40, 32)
     y, _ = layer(x, lengths=[400] + [40] * 39)
     whole = 400 * 40 * 5 * 64 * 4
-    assert 0 < kernels.memory_use().used < whole / 4
+    assert y.nbytes < 4 * MB  # a piece of two huge pages
+    assert 0 < kernels.memory_use().used - 4 * MB < whole / 4
     y.sum().backward()
 
 
