@@ -12,13 +12,16 @@ struct WeightProduct {
 };
 
 // The next chunk's rows, on their way from far memory to the second cache while this chunk is multiplied: packing reads them
-// a few lines a row, which the processor's own prefetching does not follow.
+// a few lines a row, which the processor's own prefetching does not follow. A few lines at a time: many would wait for each
+// other, and the product behind them.
 template <class T>
 class Ahead {
 public:
     // `length` elements of each of `count` rows, `stride` apart, or where `rows` says.
     void add(const T* first, i64 stride, i64 length, i64 count) { add({first, nullptr, stride, length, count}); }
     void add(const T* const* rows, i64 length, i64 count) { add({nullptr, rows, 0, length, count}); }
+
+    static constexpr i64 kEvery = 8;  // tokens of a tile
 
     void go_on() {
         for (int lines = 0; lines < kLinesAtOnce && source_ < sources_; ++lines) {
@@ -35,7 +38,7 @@ public:
 
 private:
     static constexpr i64 kLine = 64 / static_cast<i64>(sizeof(T));
-    static constexpr int kLinesAtOnce = 40;  // of a tile: enough for a chunk's
+    static constexpr int kLinesAtOnce = 3;  // 48 a tile: enough for a chunk's
 
     struct Source {
         const T* first;
@@ -184,28 +187,29 @@ private:
         i64 c = 0;
         if constexpr (NV <= 2) {  // sums enough to keep the processor busy
             for (; c + 2 * kTile <= columns; c += 2 * kTile) {
-                ahead.go_on();
                 const T* const a = tiles + c * count;
-                add_tile<2 * kTile, NV>(count, panel, sums + c * kWidth,
+                add_tile<2 * kTile, NV>(count, panel, sums + c * kWidth, ahead,
                                         [&](int r, i64 k) { return a[r / kTile * kTile * count + k * kTile + r % kTile]; });
             }
         }
         for (; c < columns; c += kTile) {
-            ahead.go_on();
             with_constant<kTile>(static_cast<int>(least(kTile, columns - c)), [&](auto size) {
                 constexpr int R = decltype(size)::value;
                 const T* const a = tiles + c * count;
-                add_tile<R, NV>(count, panel, sums + c * kWidth, [&](int r, i64 k) { return a[k * R + r]; });
+                add_tile<R, NV>(count, panel, sums + c * kWidth, ahead, [&](int r, i64 k) { return a[k * R + r]; });
             });
         }
     }
 
     template <int R, int NV, class Left>
-    static THROUGHTIME_INLINE void add_tile(i64 count, const T* panel, T* sums, const Left& left) {
+    static THROUGHTIME_INLINE void add_tile(i64 count, const T* panel, T* sums, Ahead<T>& ahead, const Left& left) {
         Vec<T> acc[R][NV]{};
-        for (i64 k = 0; k < count; ++k, panel += NV * L) {
-            prefetch_panel<T, NV>(panel);  // where the first cache does not hold it whole
-            add_products<T, R, NV>([&](int r) { return left(r, k); }, panel, acc);
+        for (i64 some = 0; some < count; some += Ahead<T>::kEvery) {
+            ahead.go_on();
+            for (i64 k = some; k < least(count, some + Ahead<T>::kEvery); ++k, panel += NV * L) {
+                prefetch_panel<T, NV>(panel);  // where the first cache does not hold it whole
+                add_products<T, R, NV>([&](int r) { return left(r, k); }, panel, acc);
+            }
         }
 #pragma GCC unroll 12
         for (int r = 0; r < R; ++r, sums += kWidth) {
