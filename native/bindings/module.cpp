@@ -128,7 +128,7 @@ NB_MODULE(_core, m) {
     m.def("available_threads", &available_threads, "Threads that a call from this thread may use.");
     m.def("take_memory", &take, nb::arg("bytes"), nb::arg("result"),
           "Uninitialised bytes, which are kept for another call once nobody holds them; of results, no more than 256 MB.");
-    m.def("memory_use", &use, "Bytes of pieces in use, kept, and the most that were in use; and pieces that came from the system.");
+    m.def("memory_use", &use, "Bytes of pieces in use, kept, and the most that were in use, of each purpose; and pieces that came from the system.");
     m.def("release_memory", &release_memory, "Gives the bytes that are kept to the system.");
     nb::class_<BatchPlan>(m, "BatchPlan")
         .def(nb::init<i64, i64, const optional<vector<i64>>&, bool>(), nb::arg("seq_len"), nb::arg("batch"),

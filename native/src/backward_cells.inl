@@ -31,7 +31,7 @@ struct BackwardCells {
 
     // d h of NB blocks of units from panel p: direct + later gates * W_hh, without what comes from above.
     template <int R, int NB, class Lines>
-    void d_hidden(const BackRows<T>& at, i64 first, i64 p, const Lines& coming, V (&acc)[R][NB]) const {
+    void d_hidden(const BackRows<T>& at, i64 first, i64 p, const Lines& lines, V (&acc)[R][NB]) const {
         const i64 u = p * kBlocks * L;
         const i64 K = (lay.reset_before() ? 2 : lay.hidden_slots) * lay.Hp;
 #pragma GCC unroll 8
@@ -39,7 +39,7 @@ struct BackwardCells {
 #pragma GCC unroll 4
             for (int j = 0; j < NB; ++j) acc[r][j] = load(at.direct[first + r] + u + j * L);
         }
-        product_for_cell<T, R, NB, true>(at.d_later + first, K, packed + p * K * kBlocks * L, acc, coming);
+        product_for_cell<T, R, NB, true>(at.d_later + first, K, packed + p * K * kBlocks * L, acc, lines);
     }
 
     template <int R, int NB>
@@ -79,10 +79,12 @@ struct BackwardCells {
     }
 
 private:
+    static constexpr int kPieces = 2 + 5 + 4;  // of a row: d_y and c, h or h_prev; slots of saved and of d_gates, an LSTM's
+
     // Of NB blocks from unit u.
     template <int R, int NB>
-    Coming<T, 12 * R, NB> coming(const BackRows<T>& at, i64 first, i64 u) const {
-        Coming<T, 12 * R, NB> lines;
+    Coming<T, kPieces * R, NB> coming(const BackRows<T>& at, i64 first, i64 u) const {
+        Coming<T, kPieces * R, NB> lines;
         for (i64 row = first; row < first + R; ++row) {
             lines.read(at.d_y[row] + u);
             for (int slot = 0; slot < lay.saved_slots; ++slot) lines.read(at.saved[row] + slot * lay.Hp + u);

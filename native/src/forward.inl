@@ -269,8 +269,8 @@ static inline void for_row_blocks(const Share& share, const Sweep& sweep, i64 ro
     const i64 blocks = row_blocks(share, sweep, row_bytes);
     for (i64 block = 0; block < blocks; ++block) {
         Share part = share;
-        part.first_rank += block * share.rank_step;
-        part.rank_step *= blocks;
+        part.block = block;
+        part.blocks = blocks;
         f(part);
     }
 }

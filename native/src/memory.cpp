@@ -24,6 +24,16 @@ struct Piece {
     std::size_t size;
 };
 
+// What is kept of one purpose. unit: of pieces' sizes. largest: a kept piece may be so many times as large as what is asked
+// for, where another would have to make room for a new one.
+struct Rules {
+    std::size_t unit, most_kept;
+    double largest;
+};
+
+// Results may be held for long: their pieces are little larger than they are.
+constexpr Rules kOfSteps{kHugePage, SIZE_MAX, 4.0}, kOfResults{4096, kMostResults, 1.5};
+
 // `size` bytes and what the distance takes, from a whole huge page on; null if there is no memory.
 void* from_system(std::size_t size) {
     const std::size_t needed = size + kSpare, mapped = needed + kHugePage;
@@ -34,7 +44,7 @@ void* from_system(std::size_t size) {
     if (before > 0) munmap(first, before);
     munmap(first + before + needed, mapped - before - needed);
 #if defined(MADV_HUGEPAGE)
-    madvise(first + before, size, MADV_HUGEPAGE);  // a few faults instead of thousands; a hint, which may be refused
+    madvise(first + before, size / kHugePage * kHugePage, MADV_HUGEPAGE);  // a few faults instead of thousands; a hint, which may be refused
 #endif
     static std::atomic<std::size_t> number{0};
     return first + before + number++ % kDistances * kDistance;
@@ -47,16 +57,16 @@ void to_system(const Piece& piece) {
 
 class Memory {
 public:
-    explicit Memory(std::size_t most_kept) : most_kept_(most_kept) {}
+    explicit Memory(const Rules& rules) : rules_(rules) {}
 
     void* take(std::size_t bytes) {
-        const std::size_t size = std::max(kHugePage, (bytes + kHugePage - 1) / kHugePage * kHugePage);
+        const std::size_t size = std::max(rules_.unit, (bytes + rules_.unit - 1) / rules_.unit * rules_.unit);
         const std::lock_guard<std::mutex> lock(mutex_);
         kept_.reserve(kept_.size() + used_.size() + 1);  // so that giving back cannot fail
         // A much larger piece would be missing where it fits; a rather larger one is better than one from the system that
         // another has to make room for.
         const bool room = used_bytes_ + size + kept_bytes_ <= most_used_;
-        Piece found = from_kept(size, room ? size + size / 2 : 4 * size);
+        Piece found = from_kept(size, static_cast<std::size_t>(static_cast<double>(size) * (room ? 1.5 : rules_.largest)));
         if (found.at == nullptr) {
             while (!kept_.empty() && used_bytes_ + size + kept_bytes_ > most_used_) drop_oldest();
             found = {from_system(size), size};
@@ -81,11 +91,13 @@ public:
     void give_back(void* at) {
         const std::lock_guard<std::mutex> lock(mutex_);
         const auto piece = used_.find(at);
-        kept_.push_back({at, piece->second});
-        used_bytes_ -= piece->second;
-        kept_bytes_ += piece->second;
+        const Piece back{at, piece->second};
         used_.erase(piece);
-        while (kept_bytes_ > most_kept_) drop_oldest();
+        used_bytes_ -= back.size;
+        if (back.size > rules_.most_kept) return to_system(back);
+        kept_.push_back(back);
+        kept_bytes_ += back.size;
+        while (kept_bytes_ > rules_.most_kept) drop_oldest();
     }
 
     void release() {
@@ -120,7 +132,7 @@ private:
         kept_.erase(kept_.begin());
     }
 
-    const std::size_t most_kept_;
+    const Rules rules_;
     std::mutex mutex_;  // Python's lock is held in each call, so that no fork finds it taken
     std::vector<Piece> kept_;  // in the order in which they came back
     std::unordered_map<void*, std::size_t> used_;
@@ -129,8 +141,8 @@ private:
 
 // Never destroyed: tensors may be freed after everything else at the end of the process.
 Memory& memory(Purpose purpose) {
-    static Memory* const of_steps = new Memory(SIZE_MAX);
-    static Memory* const of_results = new Memory(kMostResults);
+    static Memory* const of_steps = new Memory(kOfSteps);
+    static Memory* const of_results = new Memory(kOfResults);
     return purpose == Purpose::step ? *of_steps : *of_results;
 }
 

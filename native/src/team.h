@@ -18,16 +18,24 @@ struct Share {
     // By rows: one rank of every rank_step, the first_rank-th of these and the first_rank-th from their end in turn. Lengths fall
     // with the rank: were it always the same one, the first thread would have the longest of each and the others wait for it.
     i64 first_rank, rank_step;
+    // Of these rows every blocks-th, from `block` on: a part that goes through time by itself. Threads may have different
+    // numbers of blocks, so their rows do not depend on them.
+    i64 block = 0, blocks = 1;
 
-    i64 rank(i64 row) const { return row * rank_step + place(row); }
+    i64 rank(i64 row) const { return rank_of_all(block + row * blocks); }
     // Of the first `ranks` ranks, those that are this share's.
     i64 rows(i64 ranks) const {
-        const i64 whole = ranks / rank_step;
-        return whole + (place(whole) < ranks % rank_step ? 1 : 0);
+        const i64 all = rows_of_all(ranks);
+        return all <= block ? 0 : (all - block + blocks - 1) / blocks;
     }
 
 private:
     i64 place(i64 row) const { return row % 2 == 0 ? first_rank : rank_step - 1 - first_rank; }
+    i64 rank_of_all(i64 row) const { return row * rank_step + place(row); }
+    i64 rows_of_all(i64 ranks) const {
+        const i64 whole = ranks / rank_step;
+        return whole + (place(whole) < ranks % rank_step ? 1 : 0);
+    }
 };
 
 // What decides between the two ways, for one direction.

@@ -1,9 +1,9 @@
 // Large pieces of memory that outlive a call: what a layer saves for its backward pass, gradients of gates, and results.
 //
 // A fresh page costs more than the work on it, and a training step needs the same sizes as the one before. So a piece that
-// is given back is kept for the next that fits, as allocators for GPUs do. Pieces are whole huge pages, and one may be larger
-// than what was asked for; counted in pieces, what is in use and what is kept are, of each purpose, together never more than
-// what once was in use at the same time.
+// is given back is kept for the next that fits, as allocators for GPUs do. A piece may be larger than what was asked for;
+// counted in pieces, what is in use and what is kept are, of each purpose, together never more than what once was in use at
+// the same time. (64 KB of addresses a piece, of which some are touched, are not counted.)
 #pragma once
 
 #include <cstddef>
@@ -17,7 +17,7 @@ enum class Purpose {
 constexpr std::size_t kMostResults = std::size_t{256} << 20;
 
 struct MemoryUse {
-    std::size_t used, kept, most_used;  // bytes, of whole pieces
+    std::size_t used, kept, most_used;  // bytes, of whole pieces, of both purposes; most_used: the sum of the most of each
     std::size_t mappings;               // pieces that came from the system so far
 };
 

@@ -15,7 +15,8 @@ Bytes = NDArray[np.uint8]
 class MemoryUse:
     """Bytes of large arrays: those in use, those kept for later, and the most that were in use at the same time.
 
-    Counted in whole pieces, which may be larger than what was asked for. mappings: pieces that came from the system so
+    Counted in whole pieces, which may be larger than what was asked for. most_used: the most of the inside of steps,
+    and the most of results, which need not have been at the same time. mappings: pieces that came from the system so
     far.
     """
 
@@ -29,7 +30,7 @@ def take_memory(size: int, *, result: bool = False) -> Bytes:
     """(size,) uninitialised bytes, where the core is there; freed, they are kept for another call.
 
     Counted in pieces, what is in use and what is kept are together never more than what once was in use at the same
-    time.
+    time, of results and of the rest.
 
     Args:
         result: for a caller, who may gather any number of them: of these never more than 256 MB are kept.

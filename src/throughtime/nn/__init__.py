@@ -1,7 +1,7 @@
 """Recurrent layers for PyTorch: `RNN`, `GRU` and `LSTM`, drop-in for `torch.nn`'s, with lengths and more options; and
 `MinGRU`, `MinLSTM` and `IndRNN`, which torch has none of. `truncated` runs one window by window over long sequences.
 
-Layers on the native core keep large memory from one training step to the next; `release_memory` gives it back.
+Layers on the native core keep large memory from one call to the next; `release_memory` gives it back.
 """
 
 from throughtime.kernels import release_memory

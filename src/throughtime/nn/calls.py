@@ -74,7 +74,7 @@ def new_inside(x: Tensor, shape: Sequence[int]) -> Tensor:
 
 
 def new_result(x: Tensor, shape: Sequence[int]) -> Tensor:
-    """The same for what callers get. As with torch.from_numpy, what is large cannot be made larger in its place."""
+    """The same for output and gradients, which callers get. As an array of NumPy, a large one cannot be resized."""
     return _new(x, shape, result=True)
 
 
@@ -240,13 +240,13 @@ def backward(
         _masks(masks),
     )
     if ids is not None and any(wanted[place] for place in later):
-        d_rows = []
         for direction, (weights_packed, gates) in enumerate(zip(by_direction, d_gates, strict=True)):
             place = later[1 + direction]
             d_weight_ih = results[place] if wanted[place] else None
-            d_rows.append(_project_backward(call, plan, weights_packed, x, gates, ids, wanted[0], d_weight_ih))
-        if wanted[0]:
-            results[0] = d_rows[0] if len(d_rows) == 1 else d_rows[0].add_(d_rows[1])
+            d_rows = None if not wanted[0] else results[0] if direction == 0 else new_inside(x, x.shape)
+            _project_backward(call, plan, weights_packed, x, gates, ids, d_rows, d_weight_ih)
+            if direction == 1 and d_rows is not None:
+                results[0].add_(d_rows)
     return results
 
 
@@ -257,22 +257,21 @@ def _project_backward(
     x: Tensor,
     d_gates: Tensor,
     ids: Tensor,
-    with_x: bool,
+    d_x: Tensor | None,
     d_weight_ih: Tensor | None,
-) -> Tensor:
-    """One direction's gradient of x; that of weight_ih is written."""
+) -> None:
+    """Writes one direction's gradients of x and of weight_ih."""
     threads = kernels.threads()
-    d_projected, d_x = new_inside(x, (len(x), call.kernels.input_width)), new_result(x, x.shape)
+    d_projected = new_inside(x, (len(x), call.kernels.input_width))
     call.kernels.scatter(plan, _array(d_gates), _array(ids), _array(d_projected), threads)
     call.kernels.project_backward(
         _array(packed_weights),
         _array(x),
         _array(d_projected),
-        _array(d_x) if with_x else None,
+        None if d_x is None else _array(d_x),
         None if d_weight_ih is None else _array(d_weight_ih),
         threads,
     )
-    return d_x
 
 
 def _by_direction(call: LayerCall, weights: Sequence[Tensor]) -> list[Sequence[Tensor]]:

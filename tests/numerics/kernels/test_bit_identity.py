@@ -114,6 +114,20 @@ def test_everything_on_one_and_more_threads(
         same_bits(more.gradients, one.gradients)
 
 
+@pytest.mark.parametrize("cell", ["RNN", "GRU", "LSTM"])
+@pytest.mark.parametrize("hidden_size", [64, 128])
+def test_of_batches_that_threads_cut_into_different_numbers_of_blocks(
+    problem: Make, run: Make, same_bits: Make, isa: str, cell: str, hidden_size: int
+) -> None:
+    """Where one thread has a sequence more than the other, its rows may be one block too many for the second cache."""
+    drawn = np.random.default_rng(1).integers(1, 5, 261).tolist()
+    for batch in range(61, 262, 2):
+        given = problem(tuple(drawn[:batch]), input_size=3, hidden_size=hidden_size, cell=cell)
+        one, two = run(given, isa), run(given, isa, threads=2)
+        same_bits(two.values, one.values)
+        same_bits(two.gradients, one.gradients)
+
+
 @each_cell
 def test_inference_gives_the_bits_of_training(
     problem: Make, kernel: Make, same_bits: Make, isa: str, cell: dict[str, Any]
