@@ -31,8 +31,8 @@ struct Rules {
     double largest;
 };
 
-// Results may be held for long: their pieces are little larger than they are.
-constexpr Rules kOfSteps{kHugePage, SIZE_MAX, 4.0}, kOfResults{4096, kMostResults, 1.5};
+// Results may be held for long: their pieces are little larger than they are. No system's small pages are larger than 64 KB.
+constexpr Rules kOfSteps{kHugePage, SIZE_MAX, 4.0}, kOfResults{std::size_t{64} << 10, kMostResults, 1.5};
 
 // `size` bytes and what the distance takes, from a whole huge page on; null if there is no memory.
 void* from_system(std::size_t size) {

@@ -159,7 +159,7 @@ def test_a_result_that_is_not_kept_leaves_the_others_alone() -> None:
 def test_a_result_takes_no_more_than_it_needs() -> None:
     held = kernels.take_memory(5 * MB + 1, result=True)
     held[...] = 3
-    assert kernels.memory_use().used == 5 * MB + 4096
+    assert kernels.memory_use().used == 5 * MB + 2**16
     del held
     kernels.take_memory(2 * MB, result=True)
     assert counts() == (0, 2, 5)  # not in the larger one, which made room
@@ -222,7 +222,7 @@ def test_padding_takes_no_room() -> None:
     layer, x = throughtime.nn.LSTM(32, 64), torch.randn(400, 40, 32)
     y, _ = layer(x, lengths=[400] + [40] * 39)
     whole = 400 * 40 * 5 * 64 * 4
-    assert 0 < kernels.memory_use().used - y.nbytes < whole / 4
+    assert 2 * MB <= kernels.memory_use().used - y.nbytes < whole / 4
     y.sum().backward()
 
 
