@@ -156,7 +156,7 @@ def test_a_result_that_is_not_kept_leaves_the_others_alone() -> None:
     assert counts() == (0, 10, 310)
 
 
-def test_a_result_takes_no_more_than_it_needs() -> None:
+def test_a_result_takes_little_more_than_it_needs() -> None:
     held = kernels.take_memory(5 * MB + 1, result=True)
     held[...] = 3
     assert kernels.memory_use().used == 5 * MB + 2**16
