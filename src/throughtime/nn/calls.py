@@ -104,14 +104,30 @@ def new_results(
     new_y, new_saved = (Tensor.new_empty, Tensor.new_empty) if fake else (new_result, new_inside)
     steps = x.shape[:-1]
     batch = x.shape[1] if lengths is None else lengths.shape[0]
-    directions, features = call.options.num_directions, call.options.output_features(0)
-    y = new_y(x, (*steps, directions * features))
-    h_n = x.new_empty(directions, batch, features)
-    c_n = x.new_empty((directions, batch, call.options.hidden_size[0]) if call.options.has_cell_state else 0)
+    directions = call.options.num_directions
+    y = new_y(x, (*steps, directions * call.options.output_features(0)))
+    h_n, c_n = new_ends(call, x, batch)
     width = call.kernels.saved_width
     rows = math.prod(steps) if tokens is None else tokens
     saved = new_saved(x, (directions, rows, width) if save and width else (0,))
     return y, h_n, c_n, saved
+
+
+def new_ends(call: LayerCall, x: Tensor, batch: int) -> tuple[Tensor, Tensor]:
+    """Uninitialised h_n, and c_n: empty but for an LSTM."""
+    options, directions = call.options, call.options.num_directions
+    h_n = x.new_empty(directions, batch, options.output_features(0))
+    c_n = x.new_empty((directions, batch, options.hidden_size[0]) if options.has_cell_state else 0)
+    return h_n, c_n
+
+
+def pack(call: LayerCall, weights: Sequence[Tensor], *, backward: bool) -> list[Tensor]:
+    """Each direction's weights in the layout of `forward`, or of `backward`."""
+    count = len(weights) // call.options.num_directions
+    return [
+        packed(call.kernels, call.options, 0, weights[d : d + count], backward=backward)
+        for d in range(0, len(weights), count)
+    ]
 
 
 def forward(
@@ -127,6 +143,8 @@ def forward(
     masks: LayerMasks | None = None,
     *,
     padded: bool = False,
+    packs: Sequence[Tensor] | None = None,
+    results: tuple[Tensor, Tensor, Tensor, Tensor] | None = None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """What `new_results` names, computed.
 
@@ -136,13 +154,15 @@ def forward(
         weights: of all directions, in the order of `spec.cells.direction_shapes`.
         masks: of each direction, in the layout of x, where the call was made for masks.
         padded: what backward needs has room for padding: for operators, whose shapes must not depend on lengths.
+        packs: what `pack` made of the weights; None: whatever is kept of them.
+        results: what `new_results` made, to be written to; None: new ones.
     """
     x = _features_contiguous(x)
     steps = x if ids is None else x.new_empty(()).expand(plan.tokens, 1)
-    y, h_n, c_n, saved = results = new_results(call, steps, lengths, save, None if padded else plan.tokens)
-    by_direction = [
-        packed(call.kernels, call.options, 0, part, backward=False) for part in _by_direction(call, weights)
-    ]
+    if results is None:
+        results = new_results(call, steps, lengths, save, None if padded else plan.tokens)
+    y, h_n, c_n, saved = results
+    by_direction = pack(call, weights, backward=False) if packs is None else packs
     call.kernels.forward(
         plan,
         _array(x) if ids is None else None,
@@ -192,6 +212,11 @@ def new_gradients(
     ]
 
 
+def new_d_gates(call: LayerCall, x: Tensor, tokens: int) -> list[Tensor]:
+    """Uninitialised, what backward needs between its sweep through time and the products of all steps."""
+    return [new_inside(x, (tokens, call.kernels.gates_width)) for _ in range(call.options.num_directions)]
+
+
 def backward(
     call: LayerCall,
     plan: BatchPlan,
@@ -207,10 +232,19 @@ def backward(
     wanted: Sequence[bool],
     ids: Tensor | None = None,
     masks: LayerMasks | None = None,
+    *,
+    packs: Sequence[Tensor] | None = None,
+    results: list[Tensor] | None = None,
+    d_gates: Sequence[Tensor] | None = None,
 ) -> list[Tensor]:
-    """What `new_gradients` names, computed from upstream gradients (None: zeros)."""
+    """What `new_gradients` names, computed from upstream gradients (None: zeros).
+
+    Args:
+        packs, results: see `forward`; results as `new_gradients` makes them.
+        d_gates: what `new_d_gates` made, to be written to; None: new ones.
+    """
     x = _features_contiguous(x)
-    results = new_gradients(x, h_0, c_0, weights, wanted)
+    results = new_gradients(x, h_0, c_0, weights, wanted) if results is None else results
     count = len(weights) // call.options.num_directions
     # With ids, those of x and of each weight_ih come from sums over the tokens of each row.
     later = () if ids is None else (0, *range(3, len(results), count))
@@ -218,8 +252,8 @@ def backward(
         _array(result) if want and place not in later else None
         for place, (result, want) in enumerate(zip(results, wanted, strict=True))
     )
-    by_direction = [packed(call.kernels, call.options, 0, part, backward=True) for part in _by_direction(call, weights)]
-    d_gates = [new_inside(x, (plan.tokens, call.kernels.gates_width)) for _ in by_direction]
+    by_direction = pack(call, weights, backward=True) if packs is None else packs
+    d_gates = new_d_gates(call, x, plan.tokens) if d_gates is None else d_gates
     call.kernels.backward(
         plan,
         _array(x) if ids is None else None,
@@ -272,11 +306,6 @@ def _project_backward(
         None if d_weight_ih is None else _array(d_weight_ih),
         threads,
     )
-
-
-def _by_direction(call: LayerCall, weights: Sequence[Tensor]) -> list[Sequence[Tensor]]:
-    count = len(weights) // call.options.num_directions
-    return [weights[d : d + count] for d in range(0, len(weights), count)]
 
 
 def _tokens(saved: Tensor, plan: BatchPlan) -> list[Any]:

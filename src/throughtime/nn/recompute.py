@@ -18,11 +18,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from throughtime.nn import calls
 from throughtime.nn.acting import of_direction, of_layer
 from throughtime.nn.cells import Weights
 from throughtime.nn.lengths import Ragged
 from throughtime.nn.masks import LayerMasks
-from throughtime.nn.one_layer import RunLayer
+from throughtime.nn.one_direction import ByAutograd, OnCore, OneDirection, Stretch
+from throughtime.nn.one_layer import RunLayer, run_natively
 from throughtime.nn.prepared import Prepared
 from throughtime.nn.state import State
 from throughtime.nn.stretches import Stretches
@@ -43,13 +45,13 @@ def run_stack(
             x = functional.dropout(x, prepared.dropout, prepared.training)
         job = _Job(
             run,
+            run is run_natively and not torch._C._len_torch_dispatch_stack(),
             prepared.options,
             layer,
             None if prepared.masks is None else prepared.masks[layer],
             [Stretches(ragged, x.shape[0], x.shape[1], d == 1) for d in range(prepared.options.num_directions)],
             segment or math.isqrt(x.shape[0] - 1) + 1,
-            torch.is_autocast_enabled(x.device.type),
-            torch.get_autocast_dtype(x.device.type),
+            torch.get_autocast_dtype(x.device.type) if torch.is_autocast_enabled(x.device.type) else None,
         )
         x, *end = _Recomputed.apply(job, x, *states[layer], *chain.from_iterable(weights))  # type: ignore[no-untyped-call]
         ends.append(tuple(end))
@@ -58,16 +60,19 @@ def run_stack(
 
 @dataclass(frozen=True)
 class _Job:
-    """One layer, less what is differentiated."""
+    """One layer, less what is differentiated.
+
+    on_core: whether the core can be called itself; else `run` is, with autograd inside.
+    """
 
     run: RunLayer
+    on_core: bool
     options: LayerOptions
     layer: int
     masks: LayerMasks | None
     stretches: Sequence[Stretches]
     segment: int
-    autocast: bool
-    autocast_dtype: torch.dtype
+    autocast: torch.dtype | None
 
     @property
     def ragged(self) -> Ragged | None:
@@ -85,21 +90,31 @@ class _Job:
         count = len(flat) // directions
         return tuple(tensors[:parts]), [tuple(flat[d * count : (d + 1) * count]) for d in range(directions)]
 
-    def run_stretch(
-        self, direction: int, weights: Weights, x: Tensor, state: State, start: int, stop: int
-    ) -> tuple[Tensor, State]:
-        """One direction over one stretch, from the state of the sequences that reach into it."""
+    def new(self, like: Tensor, features: int) -> Tensor:
+        """(seq_len, batch, features) for all steps of the input, of the dtype of `like`; zeros where padding is."""
+        shape = (self.stretches[0].seq_len, self.stretches[0].batch, features)
+        array = calls.new_result(like, shape) if self.on_core else like.new_empty(shape)
+        return array if self.ragged is None else array.zero_()
+
+    def run_direction(self, weights: Weights) -> OneDirection:
+        """A direction with its weights."""
+        options = of_direction(self.options, self.layer)
+        if self.on_core:
+            return OnCore(options, weights, self.masks is not None)
+        return ByAutograd(self.run, options, weights, self.autocast)
+
+    def stretch(self, direction: int, x: Tensor, state: State, start: int, stop: int) -> Stretch:
+        """Of x, and of the sorted state before it."""
         stretches = self.stretches[direction]
         masks = None if self.masks is None else [stretches.masks(self.masks[direction], start, stop)]
-        options = of_direction(self.options, self.layer)
-        with torch.autocast(x.device.type, dtype=self.autocast_dtype, enabled=self.autocast):
-            return self.run(options, [weights], x, state, stretches.lengths(start, stop), masks, False)
+        part, before = stretches.take(x, start, stop), stretches.first(state, start)
+        return Stretch(part, before, stretches.lengths(start, stop), masks)
 
     def run_whole(self, weights: Sequence[Weights], x: Tensor, state: State) -> tuple[Tensor, State]:
         """The layer at once, differentiable in every way."""
         lengths = None if self.ragged is None else self.ragged.lengths
         options = of_layer(self.options, self.layer)
-        with torch.autocast(x.device.type, dtype=self.autocast_dtype, enabled=self.autocast):
+        with torch.autocast(x.device.type, dtype=self.autocast, enabled=self.autocast is not None):
             return self.run(options, weights, x, state, lengths, self.masks, True)
 
 
@@ -110,24 +125,25 @@ class _Recomputed(torch.autograd.Function):
     def forward(ctx: Any, job: _Job, x: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
         state, weights = job.split(others)
         features = job.options.output_features(job.layer)
-        y: Tensor | None = None
+        width = features * len(job.stretches)
+        # On torch operations autocast has a say in its dtype.
+        y = job.new(x, width) if job.on_core else None
         # In one piece each: small pieces between those that come and go would keep the heap from using its holes again.
         bounds = job.bounds()
         kept = [part.new_empty(len(bounds), *part.shape) for part in state]
         ends: list[State] = []
         for direction, stretches in enumerate(job.stretches):
+            on = job.run_direction(weights[direction])
             now = stretches.sort([part[direction : direction + 1] for part in state])
             columns = slice(direction * features, (direction + 1) * features)
             for place, (start, stop) in enumerate(bounds):
                 for whole, part in zip(kept, now, strict=True):
                     whole[place, direction : direction + 1] = part
-                before = stretches.first(now, start)
-                part_of_x = stretches.take(x, start, stop)
-                part_of_y, after = job.run_stretch(direction, weights[direction], part_of_x, before, start, stop)
-                if y is None:
-                    y = part_of_y.new_empty(*x.shape[:2], features * len(job.stretches))
-                    y = y if job.ragged is None else y.zero_()
-                stretches.put(y[..., columns], part_of_y, start, stop)
+                target = None if y is None else stretches.place(y[..., columns], start, stop)
+                part_of_y, after = on.run(job.stretch(direction, x, now, start, stop), target)
+                y = job.new(part_of_y, width) if y is None else y
+                if part_of_y is not target:
+                    stretches.put(y[..., columns], part_of_y, start, stop)
                 now = stretches.replace_first(now, after)
             ends.append(stretches.unsort(now))
         assert y is not None
@@ -145,7 +161,7 @@ class _Recomputed(torch.autograd.Function):
         if torch.is_grad_enabled():
             return None, *_differentiable_backward(job, x, others, needs, (d_y, *d_end))
         state, weights = job.split(others)
-        d_x = (x.new_empty if job.ragged is None else x.new_zeros)(x.shape) if needs[0] else None
+        d_x = job.new(x, x.shape[-1]) if needs[0] else None
         d_starts: list[State] = []
         d_weights: list[Tensor] = []
         wanted = needs[1 + len(state) :]
@@ -193,36 +209,22 @@ def _backward_through(
     """
     stretches, features = job.stretches[direction], job.options.output_features(job.layer)
     columns = slice(direction * features, (direction + 1) * features)
-    # Of their own, so that hooks on the weights see one gradient, and not one a stretch.
-    own = tuple(weight.detach().requires_grad_(want) for weight, want in zip(weights, wanted, strict=True))
-    leaves = [weight for weight, want in zip(own, wanted, strict=True) if want]
+    on = job.run_direction(weights)
     # Not the first stretch's gradients, added to: autograd may give two leaves one tensor.
-    totals = [torch.zeros_like(leaf) for leaf in leaves]
+    totals = [torch.zeros_like(weight) for weight, want in zip(weights, wanted, strict=True) if want]
     d_now = stretches.sort(d_end)
-    parts = len(d_end)
     for place, (start, stop) in reversed(list(enumerate(job.bounds()))):
-        part_of_x = stretches.take(x.detach(), start, stop).requires_grad_(d_x is not None)
-        before = stretches.first([part[place] for part in kept], start)
-        before = tuple(part.detach().requires_grad_() for part in before)
-        with torch.enable_grad():
-            part_of_y, after = job.run_stretch(direction, own, part_of_x, before, start, stop)
-        outputs, upstream = list(after), list(stretches.first(d_now, start))
-        if d_y is not None:
-            outputs.append(part_of_y)
-            upstream.append(stretches.take(d_y[..., columns], start, stop))
-        inputs = [*before, *([] if d_x is None else [part_of_x]), *leaves]
-        found = _gradients(outputs, inputs, upstream)
-        d_now = stretches.replace_first(d_now, found[:parts])
-        if d_x is not None:
-            stretches.put(d_x, found[parts], start, stop, add=direction > 0)
-        for total, d in zip(totals, found[len(found) - len(leaves) :], strict=True):
+        part_of_d_y = None if d_y is None else stretches.take(d_y[..., columns], start, stop)
+        stretch = job.stretch(direction, x, tuple(part[place] for part in kept), start, stop)
+        d_before, part_of_d_x, found = on.back(
+            stretch, part_of_d_y, stretches.first(d_now, start), d_x is not None, wanted
+        )
+        d_now = stretches.replace_first(d_now, d_before)
+        if d_x is not None and part_of_d_x is not None:
+            stretches.put(d_x, part_of_d_x, start, stop, add=direction > 0)
+        for total, d in zip(totals, found, strict=True):
             total.add_(d)
     return stretches.unsort(d_now), totals
-
-
-def _gradients(outputs: Sequence[Tensor], inputs: Sequence[Tensor], upstream: Sequence[Tensor]) -> list[Tensor]:
-    found = torch.autograd.grad(outputs, inputs, upstream, allow_unused=True)
-    return [torch.zeros_like(leaf) if d is None else d for d, leaf in zip(found, inputs, strict=True)]
 
 
 def _differentiable_backward(

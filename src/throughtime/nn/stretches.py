@@ -78,6 +78,10 @@ class Stretches:
         step, sequence, _ = self._places(start, stop)
         return array[step, sequence]
 
+    def place(self, target: Tensor, start: int, stop: int) -> Tensor | None:
+        """The view of `target` that `put` writes to, where it is one, in the order of steps."""
+        return target[start:stop] if self.ragged is None and not self.reverse else None
+
     def put(self, target: Tensor, values: Tensor, start: int, stop: int, *, add: bool = False) -> None:
         """The inverse of `take`: writes, or adds, the real steps of `values` to `target`, in place."""
         if self.ragged is not None:

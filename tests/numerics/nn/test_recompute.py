@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.utils.rnn import pack_padded_sequence
+from torch.utils.flop_counter import FlopCounterMode
 
 import throughtime.nn
 from throughtime.nn import one_layer, recompute, stack
@@ -158,6 +160,20 @@ def test_torch_func_and_inference_take_the_ordinary_way(monkeypatch: pytest.Monk
         layer(x)
     layer.requires_grad_(False)
     layer(x.detach())
+
+
+def test_where_torch_looks_at_every_operation() -> None:
+    """Counters, fake tensors: there the core is an operator."""
+    layer = throughtime.nn.LSTM(3, 4, recompute=3, backend="native")
+    x = torch.randn(10, 2, 3, requires_grad=True)
+    (expected,) = torch.autograd.grad(layer(x)[0].sum(), x)
+    with FlopCounterMode(display=False):
+        layer(x)[0].sum().backward()
+    torch.testing.assert_close(x.grad, expected)
+    with FakeTensorMode():
+        layer, x = throughtime.nn.LSTM(3, 4, recompute=3), torch.randn(10, 2, 3, requires_grad=True)
+        (gradient,) = torch.autograd.grad(layer(x)[0].sum(), x)
+    assert gradient.shape == (10, 2, 3)
 
 
 def test_autocast_is_the_same_in_the_second_pass(monkeypatch: pytest.MonkeyPatch) -> None:
