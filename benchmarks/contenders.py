@@ -63,7 +63,7 @@ class Sequences:
 
 
 class Stream:
-    """One step a call, the state going on.
+    """One step a call, the state going on, where gradients are off: a user turns them off once, not at each step.
 
     Args:
         start: gives a function (batch, input_size) → (batch, hidden_size) that begins from a state of zeros.
@@ -75,8 +75,7 @@ class Stream:
         self._step = start()
 
     def __call__(self) -> None:
-        with torch.no_grad():
-            self._step(self._x[0])
+        self._step(self._x[0])
 
     def result(self) -> dict[str, Tensor]:
         step = self._start()

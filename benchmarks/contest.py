@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from benchmarks.contenders import Contender
@@ -61,7 +62,8 @@ class Contest:
 
     def result(self, repeats: int, facts: Mapping[str, Any]) -> Result:
         """Times all in turn; facts get the largest differences from the reference, and who is left out."""
-        samples = interleaved(self._chosen, repeats=repeats)
+        with torch.set_grad_enabled(self._problem.case.work == "training"):
+            samples = interleaved(self._chosen, repeats=repeats)
         differences = {name: float(f"{value:.2g}") for name, value in self._differences.items()}
         all_facts = {**facts, "differences": differences, "left_out": self._left_out}
         return Result(self._problem.case.name, "s", "lower", samples, all_facts)

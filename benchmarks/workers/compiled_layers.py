@@ -106,8 +106,7 @@ class Stream:
         self._zero = self._state = zero_state(task)
 
     def run(self) -> None:
-        with torch.no_grad():
-            self._state = self._step(self._x[0], self._state)
+        self._state = self._step(self._x[0], self._state)
 
     def result(self) -> Arrays:
         state, outputs = self._zero, []
@@ -120,6 +119,7 @@ class Stream:
 
 def prepare(task: Task) -> Runner:
     torch._dynamo.reset()
+    torch.set_grad_enabled(task.work == "training")
     return Stream(task) if task.work == "streaming" else Sequences(task)
 
 

@@ -11,15 +11,13 @@ from torch import Tensor
 
 from throughtime import kernels
 from throughtime.kernels import BatchPlan, NativeLayer
+from throughtime.nn.arrays import array, whole, with_whole_features
 from throughtime.nn.masks import LayerMasks
 from throughtime.nn.packing import packed
 from throughtime.spec.cells import LayerOptions
 from throughtime.spec.errors import ShapeError
 
 DTYPES: Final = {torch.float32: "float32", torch.float64: "float64"}
-
-# Straight to a capsule: a tenth of the time of Tensor.__dlpack__, which counts where a whole step takes microseconds.
-_array: Any = torch._C._to_dlpack
 
 _LARGE: Final = 2 << 20
 """Bytes: a huge page. C libraries may give larger blocks back to the system, and fresh pages cost time each step."""
@@ -157,7 +155,7 @@ def forward(
         packs: what `pack` made of the weights; None: whatever is kept of them.
         results: what `new_results` made, to be written to; None: new ones.
     """
-    x = _features_contiguous(x)
+    x = with_whole_features(x)
     steps = x if ids is None else x.new_empty(()).expand(plan.tokens, 1)
     if results is None:
         results = new_results(call, steps, lengths, save, None if padded else plan.tokens)
@@ -165,16 +163,16 @@ def forward(
     by_direction = pack(call, weights, backward=False) if packs is None else packs
     call.kernels.forward(
         plan,
-        _array(x) if ids is None else None,
-        [_array(part) for part in by_direction],
+        array(x) if ids is None else None,
+        [array(part) for part in by_direction],
         _state(h_0),
         _state(c_0),
-        _array(y),
-        _array(h_n),
-        _array(c_n) if call.options.has_cell_state else None,
+        array(y),
+        array(h_n),
+        array(c_n) if call.options.has_cell_state else None,
         _tokens(saved, plan),
-        () if ids is None else [_array(_project(call, part, x)) for part in by_direction],
-        None if ids is None else _array(ids),
+        () if ids is None else [array(_project(call, part, x)) for part in by_direction],
+        None if ids is None else array(ids),
         kernels.threads(),
         _masks(masks),
     )
@@ -183,15 +181,15 @@ def forward(
 
 def token_ids(plan: BatchPlan, index: Tensor) -> Tensor:
     """`index` (tokens,), in the order of the input, as int32 in the order in which the core numbers tokens."""
-    given = index.to(torch.int32).contiguous()
+    given = whole(index.to(torch.int32))
     ids = torch.empty_like(given)
-    plan.by_token(_array(given), _array(ids))
+    plan.by_token(array(given), array(ids))
     return ids
 
 
 def _project(call: LayerCall, packed_weights: Tensor, x: Tensor) -> Tensor:
     projected = new_inside(x, (len(x), call.kernels.input_width))
-    call.kernels.project(_array(packed_weights), _array(x), _array(projected), kernels.threads())
+    call.kernels.project(array(packed_weights), array(x), array(projected), kernels.threads())
     return projected
 
 
@@ -243,29 +241,29 @@ def backward(
         packs, results: see `forward`; results as `new_gradients` makes them.
         d_gates: what `new_d_gates` made, to be written to; None: new ones.
     """
-    x = _features_contiguous(x)
+    x = with_whole_features(x)
     results = new_gradients(x, h_0, c_0, weights, wanted) if results is None else results
     count = len(weights) // call.options.num_directions
     # With ids, those of x and of each weight_ih come from sums over the tokens of each row.
     later = () if ids is None else (0, *range(3, len(results), count))
     d_x, d_h_0, d_c_0, *d_weights = (
-        _array(result) if want and place not in later else None
+        array(result) if want and place not in later else None
         for place, (result, want) in enumerate(zip(results, wanted, strict=True))
     )
     by_direction = pack(call, weights, backward=True) if packs is None else packs
     d_gates = new_d_gates(call, x, plan.tokens) if d_gates is None else d_gates
     call.kernels.backward(
         plan,
-        _array(x) if ids is None else None,
-        [_array(part) for part in by_direction],
+        array(x) if ids is None else None,
+        [array(part) for part in by_direction],
         _state(h_0),
         _state(c_0),
-        _array(y),
+        array(y),
         _tokens(saved, plan),
-        _array(_zeros(y) if d_y is None else _features_contiguous(d_y)),
+        array(_zeros(y) if d_y is None else with_whole_features(d_y)),
         _state(d_h_n),
         _state(d_c_n) if call.options.has_cell_state else None,
-        [_array(part) for part in d_gates],
+        [array(part) for part in d_gates],
         d_x,
         d_h_0,
         d_c_0,
@@ -297,19 +295,22 @@ def _project_backward(
     """Writes one direction's gradients of x and of weight_ih."""
     threads = kernels.threads()
     d_projected = new_inside(x, (len(x), call.kernels.input_width))
-    call.kernels.scatter(plan, _array(d_gates), _array(ids), _array(d_projected), threads)
+    call.kernels.scatter(plan, array(d_gates), array(ids), array(d_projected), threads)
     call.kernels.project_backward(
-        _array(packed_weights),
-        _array(x),
-        _array(d_projected),
-        None if d_x is None else _array(d_x),
-        None if d_weight_ih is None else _array(d_weight_ih),
+        array(packed_weights),
+        array(x),
+        array(d_projected),
+        None if d_x is None else array(d_x),
+        None if d_weight_ih is None else array(d_weight_ih),
         threads,
     )
 
 
 def _tokens(saved: Tensor, plan: BatchPlan) -> list[Any]:
-    return [_array(part[: plan.tokens]) for part in saved] if saved.dim() == 3 else []
+    if saved.dim() != 3:
+        return []
+    parts = [saved[direction] for direction in range(len(saved))]
+    return [array(part if len(part) == plan.tokens else part[: plan.tokens]) for part in parts]
 
 
 def _masks(masks: LayerMasks | None) -> list[list[Any]]:
@@ -317,20 +318,13 @@ def _masks(masks: LayerMasks | None) -> list[list[Any]]:
 
 
 def _bytes(mask: Tensor | None) -> Any:
-    return None if mask is None else _array(_features_contiguous(mask).view(torch.uint8))
+    return None if mask is None else array(with_whole_features(mask).view(torch.uint8))
 
 
 def _state(tensor: Tensor | None) -> Any:
-    return None if tensor is None else _array(tensor.contiguous())
+    return None if tensor is None else array(whole(tensor))
 
 
 def _zeros(like: Tensor) -> Tensor:
-    """Zeros as `_features_contiguous`, of one step of one sequence where that will do: for a loss on the last state."""
+    """Zeros `with_whole_features`, of one step of one sequence where that will do: for a loss on the last state."""
     return torch.zeros_like(like) if like.dim() == 2 else like.new_zeros(like.shape[-1]).expand(like.shape)
-
-
-def _features_contiguous(tensor: Tensor) -> Tensor:
-    """As the core takes it: steps without padding whole, padded ones with contiguous features."""
-    if tensor.dim() == 2:
-        return tensor.contiguous()
-    return tensor if tensor.stride(-1) == 1 or tensor.shape[-1] == 1 else tensor.contiguous()

@@ -13,6 +13,7 @@ from torch.utils.weak import WeakIdKeyDictionary
 
 from throughtime import kernels
 from throughtime.kernels import NativeLayer
+from throughtime.nn.arrays import array, whole
 from throughtime.spec.cells import LayerOptions
 
 _Packed: TypeAlias = tuple[NativeLayer, int, dict[bool, Tensor]]
@@ -20,8 +21,6 @@ _Packed: TypeAlias = tuple[NativeLayer, int, dict[bool, Tensor]]
 
 # By weight_ih, weakly: a layer that is gone takes its packed weights along, and a copy of a layer begins with none.
 _kept = WeakIdKeyDictionary()
-
-_array: Any = torch._C._to_dlpack
 
 
 def packed(
@@ -43,7 +42,7 @@ def packed(
         size = layer.packed_backward if backward else layer.packed_forward
         result = torch.empty(size, dtype=weights[0].dtype)
         # Arrays anew: a capsule can be read once.
-        layer.pack(kernels.by_kind(options, index, _arrays(weights)), backward, _array(result))
+        layer.pack(kernels.by_kind(options, index, _arrays(weights)), backward, array(result))
         kept[2][backward] = result
     return kept[2][backward]
 
@@ -55,4 +54,4 @@ def forget(weights: Sequence[Tensor]) -> None:
 
 
 def _arrays(weights: Sequence[Tensor]) -> list[Any]:
-    return [_array(weight.contiguous()) for weight in weights]
+    return [array(whole(weight)) for weight in weights]

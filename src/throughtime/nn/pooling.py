@@ -8,12 +8,12 @@ from torch import Tensor
 
 from throughtime import kernels
 from throughtime.nn import calls, native
+from throughtime.nn.arrays import array, whole
 from throughtime.nn.lengths import Lengths, Unpadded, check_end_to_end
 from throughtime.spec.errors import OptionError, ShapeError
 
 # Of the places of the maxima: as wide as the values, as the core wants them.
 _PLACES: Final = {torch.float32: torch.int32, torch.float64: torch.int64}
-_array: Any = torch._C._to_dlpack
 
 
 def pool(values: Tensor, lengths: Lengths, *, maximum: bool = False, mean: bool = False) -> list[Tensor]:
@@ -58,17 +58,17 @@ class _Pool(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, values: Tensor, lengths: Tensor, maximum: bool, mean: bool) -> tuple[Tensor, Tensor, Tensor]:
-        values = values.contiguous()
+        values = whole(values)
         texts, features = len(lengths), values.shape[1]
         highest = values.new_empty(texts if maximum else 0, features)
         at = values.new_empty(highest.shape, dtype=_PLACES[values.dtype])
         average = values.new_empty(texts if mean else 0, features)
         kernels.pooling(calls.DTYPES[values.dtype]).forward(
-            _array(values),
+            array(values),
             lengths.tolist(),
-            _array(highest) if maximum else None,
-            _array(at) if maximum else None,
-            _array(average) if mean else None,
+            array(highest) if maximum else None,
+            array(at) if maximum else None,
+            array(average) if mean else None,
             kernels.threads(),
         )
         ctx.mark_non_differentiable(at)
@@ -87,10 +87,10 @@ class _Pool(torch.autograd.Function):
         d_values = upstream[0].new_empty(int(lengths.sum()), upstream[0].shape[1])
         kernels.pooling(calls.DTYPES[d_values.dtype]).backward(
             lengths.tolist(),
-            None if d_highest is None else _array(d_highest.contiguous()),
-            None if d_highest is None else _array(at),
-            None if d_average is None else _array(d_average.contiguous()),
-            _array(d_values),
+            None if d_highest is None else array(whole(d_highest)),
+            None if d_highest is None else array(at),
+            None if d_average is None else array(whole(d_average)),
+            array(d_values),
             kernels.threads(),
         )
         return d_values, None, None, None

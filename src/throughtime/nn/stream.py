@@ -9,14 +9,13 @@ from throughtime import kernels
 from throughtime.kernels import NativeStream
 from throughtime.nn import calls, native
 from throughtime.nn.acting import acting
+from throughtime.nn.arrays import array, whole
 from throughtime.nn.packing import packed
 from throughtime.nn.plain import LayerWeights
 from throughtime.nn.stack import run_stack
 from throughtime.nn.state import State, read_state, write_state, zero_state
 from throughtime.spec.cells import LayerOptions
 from throughtime.spec.errors import OptionError, ShapeError
-
-_array: Any = torch._C._to_dlpack
 
 
 class Stream:
@@ -62,17 +61,24 @@ class Stream:
         Raises:
             ShapeError: x has another shape, dtype or device than the layer.
         """
-        if not isinstance(x, Tensor) or x.shape != self._shape or x.dtype != self._dtype or x.device != self._device:
-            raise ShapeError(self._misfit(x))
         if self._stream is not None:
             y = torch.empty_like(self._output)
-            self._stream.step(_array(x), _array(y), kernels.threads())
+            try:  # and look at x if that fails: looking at it each time takes a tenth of a small step
+                self._stream.step(array(x.resolve_neg() if x.is_neg() else x), array(y), kernels.threads())
+            except (AttributeError, TypeError, ValueError, RuntimeError):
+                self._check(x)
+                self._stream.step(array(whole(x)), array(y), kernels.threads())
             return y
+        self._check(x)
         with torch.no_grad():
             output, self._state = run_stack(
                 "torch", self._options, self._weights, x.unsqueeze(0), self._state, None, 0.0, training=False
             )
         return output[0]
+
+    def _check(self, x: Any) -> None:
+        if not isinstance(x, Tensor) or x.shape != self._shape or x.dtype != self._dtype or x.device != self._device:
+            raise ShapeError(self._misfit(x))
 
     def _misfit(self, x: Any) -> str:
         wanted = f"(batch, input_size) = {tuple(self._shape)} of {self._dtype} on {self._device}"
@@ -93,7 +99,7 @@ class Stream:
             return
         for level, state in enumerate(states):
             for cell, part in enumerate(state):
-                self._stream.write(level, bool(cell), _array(part.detach()[0].contiguous()))
+                self._stream.write(level, bool(cell), array(whole(part.detach()[0])))
 
     def _read(self) -> list[State]:
         like = torch.empty(0, dtype=self._dtype, device=self._device)
@@ -102,5 +108,5 @@ class Stream:
             return states if self._state is None else [tuple(p.clone() for p in state) for state in self._state]
         for level, state in enumerate(states):
             for cell, part in enumerate(state):
-                self._stream.read(level, bool(cell), _array(part[0]))
+                self._stream.read(level, bool(cell), array(part[0]))
         return states

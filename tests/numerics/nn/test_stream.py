@@ -76,6 +76,12 @@ def test_a_layer_in_training_streams_as_in_evaluation() -> None:
     torch.testing.assert_close(streamed, layer.eval()(x)[0][0], rtol=row.rtol, atol=row.atol)
 
 
+def test_input_may_lie_anywhere(backend: str) -> None:
+    layer = GRU(3, 4, backend=backend)  # type: ignore[arg-type]
+    x = torch.randn(3, 2).t()
+    assert torch.equal(layer.stream(2).step(x), layer.stream(2).step(x.contiguous()))
+
+
 def test_what_it_refuses() -> None:
     with pytest.raises(OptionError, match="a bidirectional layer cannot stream"):
         GRU(3, 4, bidirectional=True).stream()
