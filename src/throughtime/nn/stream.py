@@ -65,7 +65,7 @@ class Stream:
             y = torch.empty_like(self._output)
             try:  # and look at x if that fails: looking at it each time takes a tenth of a small step
                 self._stream.step(array(x.resolve_neg() if x.is_neg() else x), array(y), kernels.threads())
-            except (AttributeError, TypeError, ValueError, RuntimeError):
+            except (AttributeError, TypeError, ValueError, RuntimeError, BufferError):
                 self._check(x)
                 self._stream.step(array(whole(x)), array(y), kernels.threads())
             return y
@@ -79,6 +79,8 @@ class Stream:
     def _check(self, x: Any) -> None:
         if not isinstance(x, Tensor) or x.shape != self._shape or x.dtype != self._dtype or x.device != self._device:
             raise ShapeError(self._misfit(x))
+        if x.layout != torch.strided:
+            raise ShapeError(f"x must be dense, but its layout is {x.layout}; see Tensor.to_dense")
 
     def _misfit(self, x: Any) -> str:
         wanted = f"(batch, input_size) = {tuple(self._shape)} of {self._dtype} on {self._device}"

@@ -89,9 +89,12 @@ def test_what_it_refuses() -> None:
         with pytest.raises(OptionError, match=f"batch must be an integer of at least 1, but is {batch!r}"):
             GRU(3, 4).stream(batch)  # type: ignore[arg-type]
     stream = GRU(3, 4).stream(2)
-    for x in (torch.zeros(2, 4), torch.zeros(3), torch.zeros(2, 3, dtype=torch.float64)):
+    other = (torch.zeros(2, 3, dtype=torch.float64), torch.zeros(2, 3, device="meta"), torch.zeros(2, 3).bool())
+    for x in (torch.zeros(2, 4), torch.zeros(3), *other):
         with pytest.raises(ShapeError, match=r"x must be \(batch, input_size\) = \(2, 3\)"):
             stream.step(x)
+    with pytest.raises(ShapeError, match=r"x must be dense, but its layout is torch\.sparse_coo; see Tensor\.to_dense"):
+        stream.step(torch.zeros(2, 3).to_sparse())
     for given in (torch.zeros(2, 3).numpy(), [[0.0] * 3] * 2):
         with pytest.raises(ShapeError, match=f"x must be a tensor .* but is of type {type(given).__name__}; see torch"):
             stream.step(given)  # type: ignore[arg-type]
