@@ -22,6 +22,12 @@ std::string dtype_name(nb::dlpack::dtype d) {
 
 }  // namespace
 
+void check_memory(const char* name, const void* data, std::size_t size) {
+    if (data != nullptr || size == 0) return;
+    throw ShapeProblem(std::string(name) + " has a shape, but no values: it is a fake tensor or a wrapper of one; give a tensor "
+                       "that has its own, or run under the mode that made it");
+}
+
 void check_dtype(const char* name, nb::dlpack::dtype found, nb::dlpack::dtype wanted) {
     if (found == wanted) return;
     throw OptionProblem(std::string(name) + " must have dtype " + dtype_name(wanted) + ", but has " + dtype_name(found));

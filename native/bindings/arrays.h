@@ -27,6 +27,8 @@ struct OptionProblem : std::runtime_error {
     using std::runtime_error::runtime_error;
 };
 
+// Fake and functional tensors of torch have a shape, and nothing behind it.
+void check_memory(const char* name, const void* data, std::size_t size);
 void check_dtype(const char* name, nb::dlpack::dtype found, nb::dlpack::dtype wanted);
 // `what` names the axes, as in "(seq_len, batch, input_size)". The last axis must be contiguous, unless it has one element;
 // with `whole`, all of them.
@@ -37,6 +39,7 @@ template <class T, class Array>
 auto checked(const char* name, const char* what, const Array& array, std::initializer_list<i64> wanted, bool whole = false) {
     check_dtype(name, array.dtype(), nb::dtype<T>());
     check_shape(name, what, array.ndim(), array.shape_ptr(), array.stride_ptr(), wanted, whole);
+    check_memory(name, array.data(), array.size());
     using Pointer = std::conditional_t<std::is_same_v<Array, Input>, const T*, T*>;
     return static_cast<Pointer>(array.data());
 }

@@ -222,6 +222,7 @@ public:
             for (std::size_t i = array.ndim(); i-- > 0; expected *= array.shape(i)) {
                 if (array.shape(i) > 1 && array.stride(i) != expected) throw ShapeProblem("arrays must be contiguous");
             }
+            check_memory("array", array.data(), array.size());
             result = kernels_->fingerprint(result, static_cast<const T*>(array.data()), static_cast<i64>(array.size()));
         }
         return result;

@@ -1,4 +1,4 @@
-"""One layer on the native core: torch tensors in, new tensors out. Autograd is added in `native` and `operators`."""
+"""One layer on the native core: torch tensors in and out. Autograd is added in `native` and `operators`."""
 
 import math
 from collections.abc import Sequence

@@ -94,7 +94,8 @@ class OnCore:
         plan = calls.plan_of(x, stretch.lengths, False)
         room = self._room
         if room is None or (room.shape, room.tokens) != (x.shape, plan.tokens):
-            room = self._room = _Room(
+            self._room = room = None  # one at a time
+            self._room = room = _Room(
                 x.shape,
                 plan.tokens,
                 calls.new_results(self._call, x, stretch.lengths, True, plan.tokens),

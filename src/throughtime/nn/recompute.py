@@ -63,6 +63,7 @@ class _Job:
     """One layer, less what is differentiated.
 
     on_core: whether the core can be called itself; else `run` is, with autograd inside.
+    autocast: its dtype, where it is on.
     """
 
     run: RunLayer
@@ -96,8 +97,8 @@ class _Job:
         array = calls.new_result(like, shape) if self.on_core else like.new_empty(shape)
         return array if self.ragged is None else array.zero_()
 
-    def run_direction(self, weights: Weights) -> OneDirection:
-        """A direction with its weights."""
+    def with_weights(self, weights: Weights) -> OneDirection:
+        """Either direction, with its weights."""
         options = of_direction(self.options, self.layer)
         if self.on_core:
             return OnCore(options, weights, self.masks is not None)
@@ -133,7 +134,7 @@ class _Recomputed(torch.autograd.Function):
         kept = [part.new_empty(len(bounds), *part.shape) for part in state]
         ends: list[State] = []
         for direction, stretches in enumerate(job.stretches):
-            on = job.run_direction(weights[direction])
+            on = job.with_weights(weights[direction])
             now = stretches.sort([part[direction : direction + 1] for part in state])
             columns = slice(direction * features, (direction + 1) * features)
             for place, (start, stop) in enumerate(bounds):
@@ -209,8 +210,8 @@ def _backward_through(
     """
     stretches, features = job.stretches[direction], job.options.output_features(job.layer)
     columns = slice(direction * features, (direction + 1) * features)
-    on = job.run_direction(weights)
-    # Not the first stretch's gradients, added to: autograd may give two leaves one tensor.
+    on = job.with_weights(weights)
+    # Not the first stretch's gradients: the next one writes over them, or autograd gave two leaves one tensor.
     totals = [torch.zeros_like(weight) for weight, want in zip(weights, wanted, strict=True) if want]
     d_now = stretches.sort(d_end)
     for place, (start, stop) in reversed(list(enumerate(job.bounds()))):

@@ -67,6 +67,8 @@ class Stream:
                 self._stream.step(array(x.resolve_neg() if x.is_neg() else x), array(y), kernels.threads())
             except (AttributeError, TypeError, ValueError, RuntimeError, BufferError):
                 self._check(x)
+                if x.is_contiguous():  # then it is something else, and no step may be done twice
+                    raise
                 self._stream.step(array(whole(x)), array(y), kernels.threads())
             return y
         self._check(x)
@@ -78,9 +80,9 @@ class Stream:
 
     def _check(self, x: Any) -> None:
         if not isinstance(x, Tensor) or x.shape != self._shape or x.dtype != self._dtype or x.device != self._device:
-            raise ShapeError(self._misfit(x))
+            raise ShapeError(self._misfit(x)) from None
         if x.layout != torch.strided:
-            raise ShapeError(f"x must be dense, but its layout is {x.layout}; see Tensor.to_dense")
+            raise ShapeError(f"x must be dense, but its layout is {x.layout}; see Tensor.to_dense") from None
 
     def _misfit(self, x: Any) -> str:
         wanted = f"(batch, input_size) = {tuple(self._shape)} of {self._dtype} on {self._device}"
