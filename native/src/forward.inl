@@ -3,9 +3,9 @@
 namespace throughtime::THROUGHTIME_NAMESPACE {
 
 constexpr i64 kChunkBytes = 256 << 10;  // of a thread's input projection: it stays in the second cache until it is used
-// Steps of the inner loop of long products before their sums are laid down: a panel of so many stays in the first cache. With
-// AVX-512's tiles the second cache keeps up, and laying down costs more: rows of many units share few sets of the first one.
-constexpr i64 kChunkK = kVectorBytes == 64 ? 1024 : 128;
+// Steps of the inner loop of long products before their sums are laid down: of longer panels the second cache would not hold
+// much else. A panel that fits the first cache gains nothing: the second one keeps up, and laying down costs more.
+constexpr i64 kChunkK = kVectorBytes == 64 ? 1024 : 512;
 
 // Tiles as equal as can be: 7 rows are 4 and 3, not 6 and 1; 32 are 6, 6, 5, 5, 5, 5. A small one would wait for its panel.
 template <int NV, class F>

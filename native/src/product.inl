@@ -6,7 +6,10 @@
 namespace throughtime::THROUGHTIME_NAMESPACE {
 
 // Rows of the largest tile with NV vectors a row.
-constexpr int max_rows(int nv) { return nv == 4 ? kRowsOfFour : nv == 3 ? kRowsOfFour * 4 / 3 : 8; }
+constexpr int max_rows(int nv) {
+    if (nv == 2) return kRowsOfFour < 4 ? kRowsOfFour * 2 : 8;
+    return nv == 4 ? kRowsOfFour : nv == 3 ? kRowsOfFour * 4 / 3 : 8;
+}
 constexpr int kMostRows = 8;
 
 // Keeps a loaded vector in its register: compilers else load it again for each product, and the loads become the limit.
@@ -91,6 +94,10 @@ struct NothingComes {
     static void go_on(i64) {}
 };
 
+// Turns of the inner loop that are one in the program: of 28 instructions of AVX2's small tiles 5 only count and jump. Large
+// tiles have nothing to gain.
+constexpr int kUnrolled = kVectorBytes == 64 ? 1 : 4;
+
 // rows[r] points at row r of the left factor; k runs over 0..K-1 of each.
 template <class T, int R, int NV, class Lines = NothingComes>
 static THROUGHTIME_INLINE void product(const T* const* rows, i64 K, const T* panel, Vec<T> (&acc)[R][NV], const Lines& coming = {}) {
@@ -98,6 +105,7 @@ static THROUGHTIME_INLINE void product(const T* const* rows, i64 K, const T* pan
     const i64 start = coming.start(K);
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) a[r] = rows[r];
+#pragma GCC unroll kUnrolled
     for (i64 k = 0; k < K; ++k, panel += NV * kLanes<T>) {
         coming.go_on(k - start);
         prefetch_panel<T, NV>(panel);

@@ -206,6 +206,7 @@ private:
         Vec<T> acc[R][NV]{};
         for (i64 some = 0; some < count; some += Ahead<T>::kEvery) {
             ahead.go_on();
+#pragma GCC unroll kUnrolled
             for (i64 k = some; k < least(count, some + Ahead<T>::kEvery); ++k, panel += NV * L) {
                 prefetch_panel<T, NV>(panel);  // where the first cache does not hold it whole
                 add_products<T, R, NV>([&](int r) { return left(r, k); }, panel, acc);

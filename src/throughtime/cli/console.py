@@ -1,6 +1,5 @@
 """What commands share of the console: results to stdout, everything else to stderr."""
 
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -10,16 +9,6 @@ from typing import Final
 _FIRST_AFTER: Final = 0.5
 _LIVE_EVERY: Final = 0.1
 _LINE_EVERY: Final = 30.0
-
-
-def one_blas_thread() -> None:
-    """Let NumPy multiply on one thread. To be called before NumPy is imported; a value that the user has set stays.
-
-    Its products are small: two threads spend more time waiting for each other than they save, and under load from other
-    programs many times more. The native core has threads of its own, which OMP_NUM_THREADS limits.
-    """
-    for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ.setdefault(name, "1")
 
 
 @contextmanager

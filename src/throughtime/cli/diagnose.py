@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from throughtime.cli.console import counting
+from throughtime.cli.process import short_waits
 from throughtime.spec.errors import DataError, OptionError
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def diagnose(
 
     Measures in evaluation mode, in float64, on the loss of the labels; the model is left as it is.
     """
+    short_waits()
     from throughtime.runtime.atomic import output_error, write_file
     from throughtime.runtime.model_dir import read_model_directory
     from throughtime.text.reading import Columns, open_source

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from throughtime.cli.console import counting, one_blas_thread
+from throughtime.cli.console import counting
+from throughtime.cli.process import one_blas_thread
 from throughtime.spec.errors import DataError
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO, Final, cast
 
 import typer
 
-from throughtime.cli.console import counting, one_blas_thread
+from throughtime.cli.console import counting
+from throughtime.cli.process import one_blas_thread
 from throughtime.cli.text_lines import STDIN, text_lines
 from throughtime.spec.errors import OptionError
 

@@ -86,13 +86,13 @@ def train(
     Part of DATA is held out to choose the best epoch (by group with --group-column). The run saves its state as it
     goes: after a crash, the same command with --resume ends in the same model.
     """
-    from throughtime.cli.memory import return_large_blocks
-    from throughtime.cli.results import print_result
+    from throughtime.cli.process import return_large_blocks, short_waits
     from throughtime.text.config import with_changes
     from throughtime.text.config_file import read_config
     from throughtime.text.progress import console_reporter
     from throughtime.text.reading import Columns
     from throughtime.text.recipe import load_recipe
+    from throughtime.text.request import TrainRequest, check_request, open_sources
 
     if recipe is not None and config is not None:
         raise OptionError(f"--config {config} takes the place of a recipe: leave out --recipe {recipe}, or --config")
@@ -100,30 +100,30 @@ def train(
         raise OptionError(f"--download is for DATA imdb, but DATA is {data}: leave it out")
     named = recipe or DEFAULT
     base = load_recipe(named) if config is None else read_config(config)
-    return_large_blocks()
     changes = list(set_ or [])
     if vectors is not None:
         changes.append(f"encoder.vectors={json.dumps(str(vectors))}")
-    chosen = with_changes(base, changes)
+    request = TrainRequest(
+        data=data,
+        out=out,
+        config=with_changes(base, changes),
+        recipe=named if config is None else str(config),
+        columns=Columns(text=text_column, label=label_column, group=group_column),
+        test=test,
+        validation=validation,
+        download=download,
+        seed=seed,
+        resume=resume,
+        force=force,
+    )
+    check_request(request)
+    open_sources(request)
 
+    return_large_blocks()
+    short_waits()
     with console_reporter(out) as reporter:
-        from throughtime.text.training.run import TrainRequest
+        from throughtime.cli.results import print_result
         from throughtime.text.training.run import train as run
 
-        result = run(
-            TrainRequest(
-                data=data,
-                out=out,
-                config=chosen,
-                recipe=named if config is None else str(config),
-                columns=Columns(text=text_column, label=label_column, group=group_column),
-                test=test,
-                validation=validation,
-                download=download,
-                seed=seed,
-                resume=resume,
-                force=force,
-            ),
-            reporter,
-        )
+        result = run(request, reporter)
     print_result(result)

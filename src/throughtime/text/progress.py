@@ -54,10 +54,12 @@ class Table:
         if self._header_due:
             self.say("  epoch   train loss    acc   valid loss    acc   seconds   tokens/s")
             self._header_due = False
+        skipped = f"  {_counted(record.skipped_steps, 'step')} skipped" if record.skipped_steps else ""
         self.say(
-            f"{record.epoch:>4}/{self.epochs:<3}{record.train_loss:>11.4f} {record.train_accuracy:>6.4f}  "
+            f"{record.epoch:>4}/{self.epochs:<3}"
+            f"{_or_dash(record.train_loss):>11} {_or_dash(record.train_accuracy):>6}  "
             f"{_or_dash(record.validation_loss):>11} {_or_dash(record.validation_accuracy):>6}"
-            f"{record.seconds:>10.1f} {record.tokens_per_second:>10,.0f}{'  best' if best else ''}"
+            f"{record.seconds:>10.1f} {record.tokens_per_second:>10,.0f}{'  best' if best else ''}{skipped}"
         )
 
     def note(self, message: str) -> None:
@@ -150,4 +152,6 @@ class Plain(Table):
 
 
 def _or_dash(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4f}"
+    if value is None:
+        return "–"
+    return f"{value:.4f}" if abs(value) < 1e5 else f"{value:.3g}"

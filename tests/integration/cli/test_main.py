@@ -114,6 +114,31 @@ def test_what_is_not_installed_is_said(tmp_path: Path) -> None:
     assert "is not installed, and this needs it: pip install 'throughtime[train]'" in done.stderr.splitlines()[0]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["no.csv"], "no.csv: no such file"),
+        (["data.csv", "--test", "no.csv"], "no.csv: no such file"),
+        (["data.csv", "--label-column", "class"], "no column 'class'"),
+        (["data.csv", "--set", "training.epoch=3"], "training.epoch: there is no such key"),
+        (["data.csv", "--recipe", "article-lstm"], "give --vectors FILE"),
+        (["data.csv", "--resume", "--force"], "give one of the two"),
+    ],
+)
+def test_a_mistake_is_told_before_the_training_library_is_loaded(
+    tmp_path: Path, arguments: list[str], complaint: str
+) -> None:
+    (tmp_path / "data.csv").write_text("text,label\ngood,pos\nbad,neg\n")
+    given = ["train", *arguments, "--out", "model"]
+    program = WITHOUT.format(forbidden=("torch", "lightning"), arguments=given)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60, cwd=tmp_path
+    )
+    assert done.returncode == 2
+    assert complaint in done.stderr.splitlines()[0]
+    assert not (tmp_path / "model").exists()
+
+
 def test_version(run: Run) -> None:
     assert run("--version").out == f"throughtime {__version__}\n"
 

@@ -109,17 +109,17 @@ class EpochEnd(lightning.Callback):
         seconds: float,
     ) -> EpochRecord:
         sums = module.sums
-        counted = max(1, sums.texts if not sums.skipped else round(sums.texts * (1 - sums.skipped / sums.steps)))
+        texts, steps = sums.texts - sums.skipped_texts, sums.steps - sums.skipped
         return EpochRecord(
             epoch=epoch + 1,
             step=step,
-            train_loss=sums.loss / counted,
-            train_accuracy=sums.correct / counted,
+            train_loss=sums.loss / texts if texts else None,
+            train_accuracy=sums.correct / texts if texts else None,
             validation_loss=None if scores is None else scores.log_loss,
             validation_accuracy=None if scores is None else scores.accuracy,
             validation_macro_f1=None if scores is None else scores.macro_f1,
             learning_rate=learning_rate(module.config.optimiser, step - 1, module.total_steps),
-            gradient_norm=sums.norm / max(1, sums.steps - sums.skipped),
+            gradient_norm=sums.norm / steps if steps else None,
             skipped_steps=sums.skipped,
             seconds=sums.seconds + seconds,
             tokens_per_second=sums.tokens / sums.seconds if sums.seconds else 0.0,

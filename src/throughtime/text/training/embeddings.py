@@ -2,28 +2,12 @@
 
 from typing import Any
 
-from throughtime.spec.errors import ConfigError, DataError
 from throughtime.text.config import Encoder
 from throughtime.text.cooccurrence import cooccurrence_vectors, enough_words
 from throughtime.text.encoded import Corpus
 from throughtime.text.training.model import TextModel
 from throughtime.text.training.reporter import Reporter
 from throughtime.text.vectors import load_vectors
-
-
-def check_vectors(encoder: Encoder) -> None:
-    """Whether the vectors that the configuration asks for are there: to be asked before the long work.
-
-    Raises:
-        ConfigError: it asks for vectors, but names no file.
-        DataError: the file does not exist.
-    """
-    if encoder.embedding_init != "vectors":
-        return
-    if encoder.vectors is None:
-        raise ConfigError("encoder.vectors: this configuration starts from pre-trained vectors; give --vectors FILE")
-    if not encoder.vectors.is_file():
-        raise DataError(f"{encoder.vectors}: there is no such file; give a file of word vectors in text format")
 
 
 def initial_embedding(

@@ -10,7 +10,7 @@ from throughtime.text.config import with_values
 from throughtime.text.config_file import read_config
 from throughtime.text.corpus import corpus_from_lists
 from throughtime.text.recipe import load_recipe, recipe_names
-from throughtime.text.training.embeddings import check_vectors
+from throughtime.text.request import check_vectors
 from throughtime.text.training.export import export
 from throughtime.text.training.fitting import fit
 from throughtime.text.training.reporter import Reporter

@@ -32,6 +32,7 @@ class EpochSums:
     correct: int = 0
     norm: float = 0.0
     skipped: int = 0
+    skipped_texts: int = 0
     seconds: float = 0.0
 
 
@@ -165,6 +166,7 @@ class TextTraining(lightning.LightningModule):
             sums.norm += float(norm)
         else:
             sums.skipped += 1
+            sums.skipped_texts += len(labels)
 
     def _tokens_per_second(self) -> float:
         return self.sums.tokens / self.sums.seconds if self.sums.seconds else 0.0

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 class EpochRecord:
     """One line of history.jsonl. Losses are means a text; validation_* are None without a validation part.
 
+    train_* and gradient_norm are of the steps that were taken, None where all were skipped.
     gradient_norm: mean norm before clipping. seconds: training and validation of this epoch. tokens_per_second: tokens
     that went through the model, without padding, segments left out, and validation. peak_memory_mb: resident, of the
     whole process so far. gradient_flow: for each direction of each layer what a gradient is
@@ -16,13 +17,13 @@ class EpochRecord:
 
     epoch: int
     step: int
-    train_loss: float
-    train_accuracy: float
+    train_loss: float | None
+    train_accuracy: float | None
     validation_loss: float | None
     validation_accuracy: float | None
     validation_macro_f1: float | None
     learning_rate: float
-    gradient_norm: float
+    gradient_norm: float | None
     skipped_steps: int
     seconds: float
     tokens_per_second: float

@@ -3,58 +3,28 @@
 import contextlib
 import shutil
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from throughtime.runtime.atomic import output_error, write_file
 from throughtime.runtime.model_dir import (
     SCRATCH,
-    check_target,
     holds_model,
     read_model_directory,
     write_model_directory,
 )
 from throughtime.runtime.scores import Scores
-from throughtime.spec.errors import ConfigError, DataError, ModelError, OutputError, ThroughtimeError, TrainingError
+from throughtime.spec.errors import ConfigError, ModelError, OutputError, ThroughtimeError, TrainingError
 from throughtime.spec.model import ModelConfig
-from throughtime.text.config import TrainConfig
 from throughtime.text.corpus import build_corpus
 from throughtime.text.encoded import Corpus
-from throughtime.text.reading import Columns, Source, open_source
+from throughtime.text.request import FORCED, TrainRequest, check_request, open_sources
 from throughtime.text.training.card import model_card
-from throughtime.text.training.embeddings import check_vectors
 from throughtime.text.training.export import export
 from throughtime.text.training.fitting import STATE_FILE, fit
 from throughtime.text.training.identity import RunIdentity
 from throughtime.text.training.reporter import Reporter
-
-FORCED = "force"
-"""File in the scratch folder of a run that was begun with --force: it may replace a model, also when it goes on."""
-
-
-@dataclass(frozen=True)
-class TrainRequest:
-    """What a person asks for.
-
-    Args:
-        data, test, validation: as the command line's DATA; test and validation may be None, then parts of `data` are
-            held out as the configuration says.
-        download: whether `imdb` may be fetched.
-        recipe: where the configuration came from, for the model card.
-    """
-
-    data: str
-    out: Path
-    config: TrainConfig
-    recipe: str
-    columns: Columns
-    test: str | None = None
-    validation: str | None = None
-    download: bool = False
-    seed: int = 0
-    resume: bool = False
-    force: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,8 +46,7 @@ def train(request: TrainRequest, reporter: Reporter) -> TrainResult:
         TrainingError: training stopped for good. A model of the best epoch so far is written first, if there is one.
     """
     out, scratch = request.out, request.out / SCRATCH
-    force = _check_out(request)
-    check_vectors(request.config.encoder)
+    force = check_request(request)
     corpus = corpus_of(request, reporter)
     for part in ("validation", "test"):
         if shared := corpus.facts[f"duplicates_train_{part}"]:
@@ -136,10 +105,11 @@ def train(request: TrainRequest, reporter: Reporter) -> TrainResult:
 def corpus_of(request: TrainRequest, reporter: Reporter) -> Corpus:
     """Reads, splits and tokenises the request's data, or maps what an earlier run has cached."""
     config = request.config
+    data, test, validation = open_sources(request)
     return build_corpus(
-        open_source(request.data, request.columns, download=request.download),
-        test=None if request.test is None else _held_out(request.test, request.columns),
-        validation=None if request.validation is None else _held_out(request.validation, request.columns),
+        data,
+        test=test,
+        validation=validation,
         tokenizer=config.tokenizer_options(),
         preprocessing=config.preprocessing_config(),
         validation_fraction=config.training.validation_fraction if request.validation is None else 0.0,
@@ -147,32 +117,6 @@ def corpus_of(request: TrainRequest, reporter: Reporter) -> Corpus:
         seed=request.seed,
         progress=reporter.stage,
     )
-
-
-def _held_out(data: str, columns: Columns) -> Source:
-    """A source of its own, which is never split: it need not have the column of groups."""
-    try:
-        return open_source(data, columns)
-    except DataError:
-        if columns.group is None:
-            raise
-        return open_source(data, replace(columns, group=None))
-
-
-def _check_out(request: TrainRequest) -> bool:
-    """Whether the run may replace what is in its place: it was begun with --force, now or before it was cut off."""
-    if request.resume and request.force:
-        raise ConfigError("--resume continues a run and --force starts over; give one of the two")
-    scratch = request.out / SCRATCH
-    force = request.force or (request.resume and (scratch / FORCED).exists())
-    if request.resume and holds_model(request.out):
-        return force
-    check_target(request.out, force=force)
-    if scratch.exists() and not request.resume and not force:
-        raise OutputError(
-            f"{request.out} holds an unfinished run; continue it with --resume, or start over with --force"
-        )
-    return force
 
 
 def _fresh(scratch: Path) -> None:

@@ -37,7 +37,11 @@ class GradientWatch:
             self.failures += 1
             self.skipped += 1
             where = _first_not_finite(parameters)
-            self.reporter.warn(f"step {step}: gradient of {where} is not finite (loss {float(loss):g}); step skipped")
+            if self.failures == 1:  # of those in a row; the epoch's line counts them all
+                self.reporter.warn(
+                    f"step {step}: gradient of {where} is not finite (loss {float(loss):g}); it is skipped, and so are "
+                    "those like it that follow"
+                )
             if self.failures > PATIENCE:
                 raise TrainingError(
                     f"step {step}: the gradient of {where} stayed non-finite for {self.failures} steps in a row; "

@@ -10,7 +10,7 @@ import pytest
 
 from throughtime.text.config import TrainConfig, parse_config
 from throughtime.text.reading import Columns
-from throughtime.text.training.run import TrainRequest
+from throughtime.text.request import TrainRequest
 
 WORDS = ["the", "a", "film", "plot", "story", "actor", "scene", "music", "end", "was", "is", "of", "and", "it", "in"]
 MARKS = {"pos": ["wonderful", "warm", "brilliant"], "neg": ["dull", "awful", "tedious"]}

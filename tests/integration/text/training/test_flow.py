@@ -16,11 +16,12 @@ from throughtime.spec.errors import DataError, ModelError, OptionError
 from throughtime.spec.model import EncoderConfig, HeadConfig
 from throughtime.text.classifier import TextClassifier
 from throughtime.text.config import TrainConfig
+from throughtime.text.request import TrainRequest
 from throughtime.text.training.encoder import RecurrentEncoder, piece_lengths
 from throughtime.text.training.flow import directory_flow, text_flow
 from throughtime.text.training.model import TextModel
 from throughtime.text.training.reporter import Silent
-from throughtime.text.training.run import TrainRequest, train
+from throughtime.text.training.run import train
 
 Make = Callable[..., TrainRequest]
 MakeConfig = Callable[..., TrainConfig]

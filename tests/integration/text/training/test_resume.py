@@ -14,10 +14,11 @@ import pytest
 from throughtime.runtime.model_dir import read_model_directory
 from throughtime.spec.errors import ConfigError, OutputError
 from throughtime.text.config import TrainConfig
+from throughtime.text.request import TrainRequest
 from throughtime.text.training import callbacks, rounds
 from throughtime.text.training.flow_watch import FlowWatch
 from throughtime.text.training.reporter import EpochRecord, Silent
-from throughtime.text.training.run import TrainRequest, train
+from throughtime.text.training.run import train
 
 Make = Callable[..., TrainRequest]
 MakeConfig = Callable[..., TrainConfig]

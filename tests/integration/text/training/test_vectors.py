@@ -7,9 +7,10 @@ import numpy as np
 
 from throughtime.runtime.model_dir import read_model_directory
 from throughtime.text.config import TrainConfig
+from throughtime.text.request import TrainRequest
 from throughtime.text.tokenizing import vocabulary
 from throughtime.text.training.reporter import Silent
-from throughtime.text.training.run import TrainRequest, train
+from throughtime.text.training.run import train
 
 
 class Notes(Silent):

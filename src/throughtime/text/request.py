@@ -1,0 +1,98 @@
+"""What a person asks `train` for, and all of it that can be checked before the training library is loaded.
+
+That takes seconds, which a mistyped name should not cost.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from throughtime.runtime.model_dir import SCRATCH, check_target, holds_model
+from throughtime.spec.errors import ConfigError, DataError, OutputError
+from throughtime.text.config import Encoder, TrainConfig
+from throughtime.text.reading import Columns, Source, open_source
+
+FORCED: Final = "force"
+"""File in the scratch folder of a run that was begun with --force: it may replace a model, also when it goes on."""
+
+
+@dataclass(frozen=True)
+class TrainRequest:
+    """What a person asks for.
+
+    Args:
+        data, test, validation: as the command line's DATA; test and validation may be None, then parts of `data` are
+            held out as the configuration says.
+        download: whether `imdb` may be fetched.
+        recipe: where the configuration came from, for the model card.
+    """
+
+    data: str
+    out: Path
+    config: TrainConfig
+    recipe: str
+    columns: Columns
+    test: str | None = None
+    validation: str | None = None
+    download: bool = False
+    seed: int = 0
+    resume: bool = False
+    force: bool = False
+
+
+def check_request(request: TrainRequest) -> bool:
+    """Whether the run may replace what is in its place: it was begun with --force, now or before it was cut off.
+
+    Raises:
+        ConfigError, DataError, OutputError: what is asked for contradicts itself, vectors are missing, or the place is
+            taken.
+    """
+    check_vectors(request.config.encoder)
+    if request.resume and request.force:
+        raise ConfigError("--resume continues a run and --force starts over; give one of the two")
+    scratch = request.out / SCRATCH
+    force = request.force or (request.resume and (scratch / FORCED).exists())
+    if request.resume and holds_model(request.out):
+        return force
+    check_target(request.out, force=force)
+    if scratch.exists() and not request.resume and not force:
+        raise OutputError(
+            f"{request.out} holds an unfinished run; continue it with --resume, or start over with --force"
+        )
+    return force
+
+
+def open_sources(request: TrainRequest) -> tuple[Source, Source | None, Source | None]:
+    """The request's data, test and validation data, of which the heads are read.
+
+    Raises:
+        DataError: one of them is not there, or not what it should be.
+    """
+    test = None if request.test is None else _held_out(request.test, request.columns)
+    validation = None if request.validation is None else _held_out(request.validation, request.columns)
+    return open_source(request.data, request.columns, download=request.download), test, validation
+
+
+def check_vectors(encoder: Encoder) -> None:
+    """Whether the vectors that the configuration asks for are there: to be asked before the long work.
+
+    Raises:
+        ConfigError: it asks for vectors, but names no file.
+        DataError: the file does not exist.
+    """
+    if encoder.embedding_init != "vectors":
+        return
+    if encoder.vectors is None:
+        raise ConfigError("encoder.vectors: this configuration starts from pre-trained vectors; give --vectors FILE")
+    if not encoder.vectors.is_file():
+        raise DataError(f"{encoder.vectors}: there is no such file; give a file of word vectors in text format")
+
+
+def _held_out(data: str, columns: Columns) -> Source:
+    """A source of its own, which is never split: it need not have the column of groups."""
+    try:
+        return open_source(data, columns)
+    except DataError:
+        if columns.group is None:
+            raise
+        return open_source(data, replace(columns, group=None))
