@@ -113,7 +113,10 @@ def _usage(error: Any, arguments: list[str]) -> int:
     context = getattr(error, "ctx", None)
     command = ["throughtime", arguments[0]] if arguments[0] in _COMMANDS else ["throughtime"]
     path = context.command_path if context is not None else " ".join(command)
-    return _fail(f"{error.format_message()} (see: {path} --help)")
+    hint = ""
+    if arguments[0] == "predict" and type(error).__name__ == "NoSuchOption" and not error.possibilities:
+        hint = "; before a text that begins with - give --"
+    return _fail(f"{error.format_message()}{hint} (see: {path} --help)")
 
 
 def _fail(message: str) -> int:

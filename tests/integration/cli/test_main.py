@@ -149,6 +149,7 @@ def test_version(run: Run) -> None:
         (["nonsense"], "No such command 'nonsense'"),
         (["predict"], "Missing argument 'DIR'"),
         (["predict", "x", "--inptu", "y"], "No such option"),
+        (["predict", "x", "-bad film"], "before a text that begins with - give --"),
         (["train", "x", "--out"], "requires an argument"),
         (["--nonsense"], "No such option"),
         (["train", "x", "--out", "y", "--seed", "blue"], "--seed"),
