@@ -5,8 +5,9 @@ comments; `throughtime recipe show NAME` prints one to copy and change.
 """
 
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -215,14 +216,42 @@ def parse_config(values: Any, origin: str) -> TrainConfig:
         raise ConfigError(f"{origin}: " + "; ".join(told)) from None
 
 
+_EXPECTED: Final = {
+    "int_parsing": "should be an integer",
+    "int_type": "should be an integer",
+    "int_from_float": "should be an integer",
+    "float_parsing": "should be a number",
+    "float_type": "should be a number",
+    "bool_parsing": "should be true or false",
+    "bool_type": "should be true or false",
+    "tuple_type": "should be a list of numbers, as [2, 1]",
+    "model_type": "should be a section of keys",
+    "dict_type": "should be a section of keys",
+}
+"""Kinds of faults that pydantic tells in the words of Python's types."""
+
+
 def _fault(fault: Any) -> str:
     key = ".".join(str(part) for part in fault["loc"])
-    message = str(fault["msg"]).removeprefix("Value error, ")
+    message = str(fault["msg"]).removeprefix("Value error, ").removeprefix("Input ")
     if fault["type"] == "extra_forbidden":
-        return f"{key}: there is no such key (`throughtime recipe show default` prints all there are)"
+        meant = _key_like(fault["loc"])
+        return f"{key}: there is no such key ({meant}`throughtime recipe show default` prints all there are)"
     if fault["type"] == "value_error":
         return f"{key}: {message}" if key else message
-    return f"{key}: {message}, but is {fault['input']!r}"
+    found = fault["input"]
+    given = "empty" if found is None else repr(found)
+    return f"{key}: {_EXPECTED.get(fault['type'], message)}, but is {given}"
+
+
+def _key_like(path: Sequence[Any]) -> str:
+    """Asks whether the existing key that is most like the unknown one was meant; nothing where none is."""
+    section: Any = TrainConfig
+    for part in path[:-1]:
+        field = getattr(section, "model_fields", {}).get(part)
+        section = None if field is None else field.annotation
+    near = get_close_matches(str(path[-1]), list(getattr(section, "model_fields", {})), n=1)
+    return f"did you mean {'.'.join([*map(str, path[:-1]), near[0]])}? " if near else ""
 
 
 def with_values(config: TrainConfig, changes: Mapping[str, Any], origin: str) -> TrainConfig:

@@ -147,7 +147,8 @@ class _Groups:
 
 def _nothing_held_out(number: int, groups: int, rows: int, by_group: bool) -> DataError:
     name = _NAMES[number]
-    what = f"{groups} groups" if by_group else f"{groups} different texts (equal ones stay together)"
+    several = "" if groups == 1 else "s"
+    what = f"{groups} group{several}" if by_group else f"{groups} different text{several} (equal ones stay together)"
     remedy = "choose another group column, give more data" if by_group else "give more data"
     return DataError(
         f"no rows can be held out for {name}: the {rows} rows hold {what}, and every class must keep some in training; "

@@ -26,13 +26,13 @@ def left(folder: Path) -> list[str]:
         ("a: \0\n", ["c.yaml: not valid YAML (unacceptable character #x0000"]),
         (b"description: caf\xe9\n", ["c.yaml: cannot be read as a configuration", "give a UTF-8 YAML file"]),
         ("- training\n", ["c.yaml: expected sections such as `training:`, found list"]),
-        ("training: 3\n", ["c.yaml: training: Input should be a valid dictionary", "but is 3"]),
+        ("training: 3\n", ["c.yaml: training: should be a section of keys", "but is 3"]),
         ("1: 2\n", ["c.yaml: 1: Keys should be strings"]),
-        ("trainign: {}\n", ["c.yaml: trainign: there is no such key", "recipe show default"]),
+        ("trainign: {}\n", ["c.yaml: trainign: there is no such key (did you mean training?", "recipe show default"]),
         ("training: {epoch: 3}\n", ["c.yaml: training.epoch: there is no such key", "recipe show default"]),
-        ("training: {epochs: many}\n", ["c.yaml: training.epochs: Input should be a valid integer", "but is 'many'"]),
-        ("training: {epochs: 0}\n", ["c.yaml: training.epochs: Input should be greater than or equal to 1, but is 0"]),
-        ("encoder: {cell: QRNN}\n", ["c.yaml: encoder.cell: Input should be 'RNN', 'GRU' or 'LSTM', but is 'QRNN'"]),
+        ("training: {epochs: many}\n", ["c.yaml: training.epochs: should be an integer", "but is 'many'"]),
+        ("training: {epochs: 0}\n", ["c.yaml: training.epochs: should be greater than or equal to 1, but is 0"]),
+        ("encoder: {cell: QRNN}\n", ["c.yaml: encoder.cell: should be 'RNN', 'GRU' or 'LSTM', but is 'QRNN'"]),
         (None, ["c.yaml: there is no such file", "throughtime recipe show default > "]),
     ],
 )
@@ -53,8 +53,11 @@ def test_a_bad_configuration_file(
     [
         ("training.epochs", ["--set training.epochs: expected section.key=value, as in --set training.epochs=3"]),
         ("=3", ["--set =3: expected section.key=value"]),
-        ("training.epochs=many", ["training.epochs: Input should be a valid integer", "but is 'many'"]),
-        ("training.epoch=3", ["training.epoch: there is no such key", "recipe show default"]),
+        ("training.epochs=many", ["training.epochs: should be an integer", "but is 'many'"]),
+        (
+            "training.epoch=3",
+            ["training.epoch: there is no such key (did you mean training.epochs?", "recipe show default"],
+        ),
         ("training.epochs.x=3", ["training.epochs.x is not a key", "recipe show default"]),
         ("training.epochs=[", ["--set training.epochs=[: '[' is not a YAML value"]),
         (
