@@ -3,8 +3,8 @@
 namespace throughtime::THROUGHTIME_NAMESPACE {
 
 constexpr i64 kChunkBytes = 256 << 10;  // of a thread's input projection: it stays in the second cache until it is used
-// Steps of the inner loop of long products before their sums are laid down: of longer panels the second cache would not hold
-// much else. A panel that fits the first cache gains nothing: the second one keeps up, and laying down costs more.
+// Steps of the inner loop of long products before their sums are laid down: a piece of a panel, 64 KB of AVX2's, stays in the
+// second cache while all rows pass by. Pieces for the first cache (128 steps) were slower: laying down costs more than they save.
 constexpr i64 kChunkK = kVectorBytes == 64 ? 1024 : 512;
 
 // Tiles as equal as can be: 7 rows are 4 and 3, not 6 and 1; 32 are 6, 6, 5, 5, 5, 5. A small one would wait for its panel.

@@ -7,6 +7,7 @@ namespace throughtime::THROUGHTIME_NAMESPACE {
 
 // Rows of the largest tile with NV vectors a row.
 constexpr int max_rows(int nv) {
+    // 8 x 2 sums and their factors do not fit 16 registers.
     if (nv == 2) return kRowsOfFour < 4 ? kRowsOfFour * 2 : 8;
     return nv == 4 ? kRowsOfFour : nv == 3 ? kRowsOfFour * 4 / 3 : 8;
 }
@@ -94,8 +95,8 @@ struct NothingComes {
     static void go_on(i64) {}
 };
 
-// Turns of the inner loop that are one in the program: of 28 instructions of AVX2's small tiles 5 only count and jump. Large
-// tiles have nothing to gain.
+// Turns of the inner loop that are one in the program: of the 28 instructions of AVX2's tile of 3 x 4 vectors 5 only count and
+// jump. AVX-512's tiles are of twice as many products and have nothing to gain.
 constexpr int kUnrolled = kVectorBytes == 64 ? 1 : 4;
 
 // rows[r] points at row r of the left factor; k runs over 0..K-1 of each.

@@ -27,9 +27,9 @@ def short_waits() -> None:
     """Lets a thread that waits for others at the end of parallel work sleep after some 0.05 ms.
 
     GCC's OpenMP spins some milliseconds by itself. Beside another busy program the thread that spins then keeps a
-    processor from the one that it waits for, and training falls to less than half of its share (figures in
-    ARCHITECTURE, "Decisions"). To be called before torch is imported; what
-    the user has set about waiting stays.
+    processor from the one that it waits for, and training keeps two fifths of its speed or less (figures in
+    ARCHITECTURE, "Decisions"). To be called before anything loads OpenMP (torch, and the native core); what the user
+    has set about waiting stays.
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", _SPINS)

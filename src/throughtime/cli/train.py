@@ -87,6 +87,8 @@ def train(
     goes: after a crash, the same command with --resume ends in the same model.
     """
     from throughtime.cli.process import return_large_blocks, short_waits
+
+    short_waits()
     from throughtime.text.config import with_changes
     from throughtime.text.config_file import read_config
     from throughtime.text.progress import console_reporter
@@ -117,10 +119,9 @@ def train(
         force=force,
     )
     check_request(request)
-    open_sources(request)
+    open_sources(request)  # for what is wrong with them; the run opens them again
 
     return_large_blocks()
-    short_waits()
     with console_reporter(out) as reporter:
         from throughtime.cli.results import print_result
         from throughtime.text.training.run import train as run

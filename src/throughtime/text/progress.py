@@ -57,8 +57,8 @@ class Table:
         skipped = f"  {_counted(record.skipped_steps, 'step')} skipped" if record.skipped_steps else ""
         self.say(
             f"{record.epoch:>4}/{self.epochs:<3}"
-            f"{_or_dash(record.train_loss):>11} {_or_dash(record.train_accuracy):>6}  "
-            f"{_or_dash(record.validation_loss):>11} {_or_dash(record.validation_accuracy):>6}"
+            f"{_shown(record.train_loss):>11} {_shown(record.train_accuracy):>6}  "
+            f"{_shown(record.validation_loss):>11} {_shown(record.validation_accuracy):>6}"
             f"{record.seconds:>10.1f} {record.tokens_per_second:>10,.0f}{'  best' if best else ''}{skipped}"
         )
 
@@ -151,7 +151,7 @@ class Plain(Table):
         return True
 
 
-def _or_dash(value: float | None) -> str:
+def _shown(value: float | None) -> str:
     if value is None:
         return "–"
     return f"{value:.4f}" if abs(value) < 1e5 else f"{value:.3g}"

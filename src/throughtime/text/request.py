@@ -1,12 +1,13 @@
-"""What a person asks `train` for, and all of it that can be checked before the training library is loaded.
+"""What a person asks `train` for, and what of it is checked before the training library is loaded.
 
-That takes seconds, which a mistyped name should not cost.
+Loading that takes seconds, which a mistyped name should not cost.
 """
 
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from throughtime.runtime.atomic import output_error
 from throughtime.runtime.model_dir import SCRATCH, check_target, holds_model
 from throughtime.spec.errors import ConfigError, DataError, OutputError
 from throughtime.text.config import Encoder, TrainConfig
@@ -40,8 +41,8 @@ class TrainRequest:
     force: bool = False
 
 
-def check_request(request: TrainRequest) -> bool:
-    """Whether the run may replace what is in its place: it was begun with --force, now or before it was cut off.
+def check_request(request: TrainRequest) -> None:
+    """Whether the run can be begun, as far as that can be known without reading the data.
 
     Raises:
         ConfigError, DataError, OutputError: what is asked for contradicts itself, vectors are missing, or the place is
@@ -50,26 +51,37 @@ def check_request(request: TrainRequest) -> bool:
     check_vectors(request.config.encoder)
     if request.resume and request.force:
         raise ConfigError("--resume continues a run and --force starts over; give one of the two")
-    scratch = request.out / SCRATCH
-    force = request.force or (request.resume and (scratch / FORCED).exists())
+    force = may_replace(request)
     if request.resume and holds_model(request.out):
-        return force
+        return
     check_target(request.out, force=force)
-    if scratch.exists() and not request.resume and not force:
+    if (request.out / SCRATCH).exists() and not request.resume and not force:
         raise OutputError(
             f"{request.out} holds an unfinished run; continue it with --resume, or start over with --force"
         )
-    return force
+
+
+def may_replace(request: TrainRequest) -> bool:
+    """Whether a model in the run's place gives way: it was begun with --force, now or before it was cut off.
+
+    Raises:
+        OutputError: the place cannot be looked at.
+    """
+    try:
+        return request.force or (request.resume and (request.out / SCRATCH / FORCED).exists())
+    except OSError as error:
+        raise output_error(error, request.out) from error
 
 
 def open_sources(request: TrainRequest) -> tuple[Source, Source | None, Source | None]:
-    """The request's data, test and validation data, of which the heads are read.
+    """The request's data, test and validation data: found, fetched where asked, their columns known; rows unread.
 
     Raises:
         DataError: one of them is not there, or not what it should be.
+        OutputError: data that was fetched cannot be kept.
     """
-    test = None if request.test is None else _held_out(request.test, request.columns)
-    validation = None if request.validation is None else _held_out(request.validation, request.columns)
+    test = None if request.test is None else _held_out(request.test, request)
+    validation = None if request.validation is None else _held_out(request.validation, request)
     return open_source(request.data, request.columns, download=request.download), test, validation
 
 
@@ -88,11 +100,11 @@ def check_vectors(encoder: Encoder) -> None:
         raise DataError(f"{encoder.vectors}: there is no such file; give a file of word vectors in text format")
 
 
-def _held_out(data: str, columns: Columns) -> Source:
+def _held_out(data: str, request: TrainRequest) -> Source:
     """A source of its own, which is never split: it need not have the column of groups."""
     try:
-        return open_source(data, columns)
+        return open_source(data, request.columns, download=request.download)
     except DataError:
-        if columns.group is None:
+        if request.columns.group is None:
             raise
-        return open_source(data, replace(columns, group=None))
+        return open_source(data, replace(request.columns, group=None), download=request.download)

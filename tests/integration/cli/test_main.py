@@ -123,13 +123,18 @@ def test_what_is_not_installed_is_said(tmp_path: Path) -> None:
         (["data.csv", "--set", "training.epoch=3"], "training.epoch: there is no such key"),
         (["data.csv", "--recipe", "article-lstm"], "give --vectors FILE"),
         (["data.csv", "--resume", "--force"], "give one of the two"),
+        (["data.csv", "--validation", "no.csv"], "no.csv: no such file"),
+        (["data.csv", "--vectors", "no.txt", "--recipe", "article-lstm"], "no.txt: there is no such file"),
+        (["data.csv", "--config", "no.yaml"], "no.yaml"),
+        (["data.csv", "--out", "data.csv"], "it is a file"),
+        (["data.csv", "--out", "x" * 300, "--resume"], "cannot write"),
     ],
 )
 def test_a_mistake_is_told_before_the_training_library_is_loaded(
     tmp_path: Path, arguments: list[str], complaint: str
 ) -> None:
     (tmp_path / "data.csv").write_text("text,label\ngood,pos\nbad,neg\n")
-    given = ["train", *arguments, "--out", "model"]
+    given = ["train", "--out", "model", *arguments]
     program = WITHOUT.format(forbidden=("torch", "lightning"), arguments=given)
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60, cwd=tmp_path

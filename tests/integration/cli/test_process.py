@@ -4,9 +4,11 @@ import os
 import platform
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+TWO_CLASSES = [("good", "pos"), ("bad", "neg")]
 # glibc takes a block from its heap, not from the system, once it has seen a freed one as large.
 PROGRAM = """
 import ctypes, sys
@@ -47,3 +49,21 @@ def test_training_waits_shortly_unless_the_user_has_said_how(given: dict[str, st
         pytest.skip("torch's OpenMP is not GCC's")
     [shown] = [line for line in done.stderr.splitlines() if "GOMP_SPINCOUNT" in line]
     assert (f"= '{spins}'" in shown) if spins else ("= '5000'" not in shown)
+
+
+def test_training_is_set_so_before_torch_is_loaded(tmp_path: Path) -> None:
+    rows = "".join(f"{word} film {number},{label}\n" for number in range(20) for word, label in TWO_CLASSES)
+    (tmp_path / "data.csv").write_text("text,label\n" + rows)
+    command = ["train", "data.csv", "--out", "model", "--set", "training.max_steps=1"]
+    kept = {name: value for name, value in os.environ.items() if name not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
+    done = subprocess.run(
+        [sys.executable, "-m", "throughtime", *command],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
+        env=kept | {"OMP_DISPLAY_ENV": "VERBOSE"},
+    )
+    if "GOMP_SPINCOUNT" not in done.stderr:
+        pytest.skip("torch's OpenMP is not GCC's")
+    assert "GOMP_SPINCOUNT = '5000'" in done.stderr

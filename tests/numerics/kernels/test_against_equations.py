@@ -103,3 +103,13 @@ def test_a_long_sequence(
     """More tokens than the chunks of the input projection and of the weights' gradients hold."""
     given = problem((150, 40, 97), dtype, input_size=130, hidden_size=5, bidirectional=True, **cell)
     close(run(given, isa, threads=2), reference(given))
+
+
+@each_dtype
+@each_cell
+def test_many_inputs(
+    problem: Make, run: Make, reference: Make, close: Make, isa: str, dtype: str, cell: dict[str, Any]
+) -> None:
+    """More inputs than a piece of the input projection's inner loop has steps on any instruction set (512, 1024)."""
+    given = problem((7, 2, 4), dtype, input_size=1030, hidden_size=5, bidirectional=True, **cell)
+    close(run(given, isa, threads=2), reference(given), sums=True)

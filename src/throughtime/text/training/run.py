@@ -19,7 +19,7 @@ from throughtime.spec.errors import ConfigError, ModelError, OutputError, Throug
 from throughtime.spec.model import ModelConfig
 from throughtime.text.corpus import build_corpus
 from throughtime.text.encoded import Corpus
-from throughtime.text.request import FORCED, TrainRequest, check_request, open_sources
+from throughtime.text.request import FORCED, TrainRequest, check_request, may_replace, open_sources
 from throughtime.text.training.card import model_card
 from throughtime.text.training.export import export
 from throughtime.text.training.fitting import STATE_FILE, fit
@@ -46,7 +46,8 @@ def train(request: TrainRequest, reporter: Reporter) -> TrainResult:
         TrainingError: training stopped for good. A model of the best epoch so far is written first, if there is one.
     """
     out, scratch = request.out, request.out / SCRATCH
-    force = check_request(request)
+    check_request(request)
+    force = may_replace(request)
     corpus = corpus_of(request, reporter)
     for part in ("validation", "test"):
         if shared := corpus.facts[f"duplicates_train_{part}"]:

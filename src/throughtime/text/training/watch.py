@@ -24,7 +24,6 @@ class GradientWatch:
         self.reporter = reporter
         self.mean_norm: float | None = None
         self.failures = 0
-        self.skipped = 0
 
     def allows(self, norm: Tensor, loss: Tensor, parameters: Iterable[tuple[str, nn.Parameter]], step: int) -> bool:
         """Whether to take step `step`, whose total gradient norm before clipping is `norm`.
@@ -35,12 +34,11 @@ class GradientWatch:
         value = float(norm)
         if not torch.isfinite(norm):
             self.failures += 1
-            self.skipped += 1
             where = _first_not_finite(parameters)
-            if self.failures == 1:  # of those in a row; the epoch's line counts them all
+            if self.failures == 1:  # the epoch's line, or the error that ends the run, counts those that follow
                 self.reporter.warn(
-                    f"step {step}: gradient of {where} is not finite (loss {float(loss):g}); it is skipped, and so are "
-                    "those like it that follow"
+                    f"step {step}: gradient of {where} is not finite (loss {float(loss):g}); steps are skipped until "
+                    "it is finite again"
                 )
             if self.failures > PATIENCE:
                 raise TrainingError(

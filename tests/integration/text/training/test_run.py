@@ -261,6 +261,30 @@ def test_a_gradient_that_is_not_finite_is_reported_with_its_own_layer(
     assert "step 0: gradient of head.output.bias is not finite" in epochs.warnings[0]
 
 
+def test_an_epoch_with_a_skipped_step_tells_means_of_the_others(
+    request_for: Make, config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backward = TextTraining.backward_in_portions
+    taken: list[tuple[float, int]] = []
+
+    def poisoned_once(self: TextTraining, ids: Any, lengths: Any, labels: Any) -> Any:
+        loss, scores = backward(self, ids, lengths, labels)
+        if self.sums.steps == 1:
+            assert self.model.head.output.bias.grad is not None
+            self.model.head.output.bias.grad[0] = float("nan")
+        else:
+            taken.append((float(loss), len(labels)))
+        return loss, scores
+
+    monkeypatch.setattr(TextTraining, "backward_in_portions", poisoned_once)
+    epochs = Epochs()
+    train(request_for(config=config(training={"epochs": 1})), epochs)
+    [record] = epochs.records
+    assert record.skipped_steps == 1
+    mean = sum(loss * texts for loss, texts in taken) / sum(texts for _, texts in taken)
+    assert record.train_loss == pytest.approx(mean, rel=1e-12)
+
+
 def test_a_run_that_fails_late_keeps_the_last_good_model(
     request_for: Make, config: MakeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
