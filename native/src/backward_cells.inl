@@ -18,6 +18,26 @@ struct BackRows {
     T** d_c;            // LSTM: in and out, Hp
 };
 
+// The lines of R rows that a cell needs behind their product, of NB blocks from unit u. PIECES of a row: d_y and c, h or
+// h_prev; slots of saved and of d_gates.
+template <class T, int PIECES, int R, int NB>
+static inline Coming<T, PIECES * R, NB> coming_back(const Layout<T>& lay, const BackRows<T>& at, i64 first, i64 u) {
+    Coming<T, PIECES * R, NB> lines;
+    for (i64 row = first; row < first + R; ++row) {
+        lines.read(at.d_y[row] + u);
+        for (int slot = 0; slot < lay.saved_slots; ++slot) lines.read(at.saved[row] + slot * lay.Hp + u);
+        switch (lay.options.cell) {
+            case Cell::lstm: lines.read(at.c_prev[row] + u); break;
+            case Cell::gru: lines.read(at.h_prev[row] + u); break;
+            default: lines.read(at.h[row] + u);
+        }
+    }
+    for (i64 row = first; row < first + R; ++row) {
+        for (int slot = 0; slot < lay.gates_slots; ++slot) lines.write(at.d_gates[row] + slot * lay.Hp + u);
+    }
+    return lines;
+}
+
 template <class T>
 struct BackwardCells {
     static constexpr int L = kLanes<T>;
@@ -45,7 +65,8 @@ struct BackwardCells {
     template <int R, int NB>
     void step(const BackRows<T>& at, i64 first, i64 p) const {
         V d_h[R][NB];
-        d_hidden<R, NB>(at, first, p, coming<R, NB>(at, first, p * kBlocks * L), d_h);
+        constexpr int pieces = 2 + 5 + 4;  // an LSTM's
+        d_hidden<R, NB>(at, first, p, coming_back<T, pieces, R, NB>(lay, at, first, p * kBlocks * L), d_h);
         for (int r = 0; r < R; ++r) {
             for (int j = 0; j < NB; ++j) {
                 const i64 u = (p * kBlocks + j) * L;
@@ -79,27 +100,6 @@ struct BackwardCells {
     }
 
 private:
-    static constexpr int kPieces = 2 + 5 + 4;  // of a row: d_y and c, h or h_prev; slots of saved and of d_gates, an LSTM's
-
-    // Of NB blocks from unit u.
-    template <int R, int NB>
-    Coming<T, kPieces * R, NB> coming(const BackRows<T>& at, i64 first, i64 u) const {
-        Coming<T, kPieces * R, NB> lines;
-        for (i64 row = first; row < first + R; ++row) {
-            lines.read(at.d_y[row] + u);
-            for (int slot = 0; slot < lay.saved_slots; ++slot) lines.read(at.saved[row] + slot * lay.Hp + u);
-            switch (lay.options.cell) {
-                case Cell::lstm: lines.read(at.c_prev[row] + u); break;
-                case Cell::gru: lines.read(at.h_prev[row] + u); break;
-                default: lines.read(at.h[row] + u);
-            }
-        }
-        for (i64 row = first; row < first + R; ++row) {
-            for (int slot = 0; slot < lay.gates_slots; ++slot) lines.write(at.d_gates[row] + slot * lay.Hp + u);
-        }
-        return lines;
-    }
-
     void rnn(const BackRows<T>& at, i64 row, i64 u, V d_h) const {
         const V h = load_part(at.h[row] + u, real_lanes(u));
         V d = d_h;

@@ -145,7 +145,6 @@ struct ForwardCells {
         }
     }
 
-private:
     // Lines that the cell will read and write travel while the product is computed.
     template <int R>
     void prefetch(const StepRows<T>& at, i64 first, i64 u) const {
@@ -158,6 +157,7 @@ private:
         }
     }
 
+private:
     template <int R, int NB>
     static void add_projection(const StepRows<T>& at, i64 first, i64 u, V (&acc)[R][NB]) {
 #pragma GCC unroll 8

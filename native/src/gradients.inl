@@ -154,8 +154,8 @@ static void gradient_of_parameters(const BackwardLayer<T>& layer, const Backward
         const Gradient output(projection, of_output, thread, count);
         T* const work = work_at + thread * work_size;
         x.clear(at_x), h.clear(at_h), reset_h.clear(at_reset), output.clear(at_output);
-        // A variant has summed its biases already.
-        const i64 biases = lay.variant() ? 0 : width / Gradient::L;
+        // With layer_norm they are no sums of d_gates, and summed already.
+        const i64 biases = lay.options.layer_norm ? 0 : width / Gradient::L;
         const i64 first_block = biases * thread / count, last_block = biases * (thread + 1) / count;
         for (i64 i = first_block * Gradient::L; i < last_block * Gradient::L; ++i) columns[i] = T(0);
         Tokens at{plan};
@@ -201,7 +201,7 @@ static void gradient_of_parameters(const BackwardLayer<T>& layer, const Backward
         reset_h.write(at_reset, d.d_weights.weight_hh);
         output.write(at_output, d.d_weights.weight_hr);
     });
-    if (lay.variant()) return;
+    if (lay.options.layer_norm) return;
 
     const auto write_bias = [&](T* d_bias, int first_slot, int slots) {
         if (d_bias == nullptr) return;

@@ -1,12 +1,12 @@
 // One row's step back of a variant, in passes over blocks of units; between passes a whole row is there.
 //
 // What a parameter that is a vector gets from a step is added to sums of that row's sequence, so that the order of additions
-// does not depend on the threads. Equations: as in variant_cells.inl.
+// does not depend on the threads. Equations: as in variant_inl.
 
 namespace throughtime::THROUGHTIME_NAMESPACE {
 
-// Vectors that are summed over steps, in `sums` of a sequence: gradients of biases by slot of d_gates, then of the others in
-// the order of the packed vectors, without biases.
+// Vectors that are summed over steps, in `sums` of a sequence: of layer_norm the gradients of biases by slot of the input's side
+// (else they are sums of d_gates' columns), then of the others in the order of the packed vectors, without biases.
 template <class T>
 struct SumSlots {
     int biases, norm_ih, norm_hh, norm_c, bias_c, peephole, diagonal, count;
@@ -14,7 +14,7 @@ struct SumSlots {
     explicit SumSlots(const Layout<T>& lay) {
         const bool norm = lay.options.layer_norm;
         biases = 0;
-        norm_ih = lay.options.cell == Cell::gru ? 4 : lay.input_slots;
+        norm_ih = !norm ? 0 : lay.options.cell == Cell::gru ? 4 : lay.input_slots;
         norm_hh = norm_ih + (norm ? lay.input_slots : 0);
         norm_c = norm_hh + (norm ? lay.hidden_slots : 0);
         bias_c = norm_c + (norm && lay.has_c() ? 1 : 0);
@@ -56,20 +56,20 @@ struct VariantBackCells {
 
     // What the product with weight_hh adds to: d h_t without what comes through it; 0 where a mask must first scale the product.
     // d_y null: none.
-    void before_product(const VariantBackRow<T>& row, const Blocks& blocks) const {
+    THROUGHTIME_INLINE void before_product(const VariantBackRow<T>& row, const Blocks& blocks) const {
         for (i64 u = blocks.first * L; u < blocks.last * L; u += L) {
             store(row.d_h + u, row.recurrent != nullptr ? V{} : apart_from_product(row, u));
         }
     }
     // d h_t, after the product.
-    V hidden(const VariantBackRow<T>& row, i64 u) const {
+    THROUGHTIME_INLINE V hidden(const VariantBackRow<T>& row, i64 u) const {
         const V d = load(row.d_h + u);
         if (row.recurrent == nullptr) return d;
         const V mask = load_part(row.recurrent + u, static_cast<int>(least(L, lay.P - u)));
         return S::fma(d, mask, apart_from_product(row, u));
     }
     // d h_t, parted between h_{t-1} and the new value.
-    void part(const VariantBackRow<T>& row, const Blocks& blocks, T* to) const {
+    THROUGHTIME_INLINE void part(const VariantBackRow<T>& row, const Blocks& blocks, T* to) const {
         for (i64 u = blocks.first * L; u < blocks.last * L; u += L) {
             const int n = static_cast<int>(least(L, lay.P - u));
             const V d = hidden(row, u);
@@ -78,45 +78,43 @@ struct VariantBackCells {
         }
     }
 
-    // To the gates' sums; of an LSTM only to o's and to the normalised c.
-    void gates(const VariantBackRow<T>& at, const Blocks& blocks) const {
-        const VariantBackCells cells = *this;  // copies: see VariantCells::gates
-        const VariantBackRow<T> row = at;
+    // To the gates' sums; of an LSTM only to o's and to the normalised c. ahead(u): what else is done at a block of units.
+    template <class Ahead>
+    THROUGHTIME_INLINE void gates(const VariantBackRow<T>& row, const Blocks& blocks, Ahead&& ahead) const {
         for (i64 u = blocks.first * L; u < blocks.last * L; u += L) {
-            const int n = static_cast<int>(least(L, cells.lay.H - u));
+            ahead(u);
+            const int n = static_cast<int>(least(L, lay.H - u));
             const V d = load(row.d_m + u);
-            switch (cells.lay.options.cell) {
-                case Cell::lstm: cells.output(row, u, d); break;
-                case Cell::gru: cells.gru(row, u, n, d); break;
-                case Cell::rnn: cells.put(row, 0, u, d * cells.slope_of(row, u)); break;
-                case Cell::ind_rnn: cells.ind_rnn(row, u, n, d); break;
-                case Cell::min_gru: cells.min_gru(row, u, n, d); break;
-                case Cell::min_lstm: cells.min_lstm(row, u, n, d); break;
+            switch (lay.options.cell) {
+                case Cell::lstm: output(row, u, d); break;
+                case Cell::gru: gru(row, u, n, d); break;
+                case Cell::rnn: put(row, 0, u, d * slope_of(row, u)); break;
+                case Cell::ind_rnn: ind_rnn(row, u, n, d); break;
+                case Cell::min_gru: min_gru(row, u, n, d); break;
+                case Cell::min_lstm: min_lstm(row, u, n, d); break;
             }
         }
     }
 
     // LSTM: through c. Needs the whole row of d_cell with layer_norm.
-    void cell(const VariantBackRow<T>& at, const Blocks& blocks) const {
-        const VariantBackCells cells = *this;
-        const VariantBackRow<T> row = at;
+    THROUGHTIME_INLINE void cell(const VariantBackRow<T>& row, const Blocks& blocks) const {
         const bool layer_norm = lay.options.layer_norm;
         NormBack<T> back{};
         const T* const normal = row.saved + lay.of_cell * lay.Hp;
-        if (layer_norm) back = NormBack<T>::of(row.d_cell, vectors + lay.norm_c_slot() * lay.Hp, normal, 1, lay.H, lay.Hp);
+        if (layer_norm) back = NormBack<T>::template of<1>(row.d_cell, vectors + lay.norm_c_slot() * lay.Hp, normal, lay.H, lay.Hp);
         for (i64 u = blocks.first * L; u < blocks.last * L; u += L) {
-            const int n = static_cast<int>(least(L, cells.lay.H - u));
+            const int n = static_cast<int>(least(L, lay.H - u));
             V d_c = load(row.d_cell + u);
             if (layer_norm) {
-                const V gain = cells.vector(cells.lay.norm_c_slot(), u);
-                d_c = real_part<T>(back.through(d_c, gain, load(normal + u), cells.stats(row)[4]), n);
+                const V gain = vector(lay.norm_c_slot(), u);
+                d_c = real_part<T>(back.through(d_c, gain, load(normal + u), stats(row)[4]), n);
             }
-            cells.lstm(row, u, n, d_c + load(row.d_c + u));
+            lstm(row, u, n, d_c + load(row.d_c + u));
         }
     }
 
     // layer_norm: from the gradients of normalised sums to those of the sums, both sides; needs whole rows of delta.
-    void norms(const VariantBackRow<T>& row, const Blocks& blocks) const {
+    THROUGHTIME_INLINE void norms(const VariantBackRow<T>& row, const Blocks& blocks) const {
         const Groups<T> x = Groups<T>::of_input(lay), h = Groups<T>::of_hidden(lay);
         for (int g = 0; g < x.count; ++g) {
             const int first = x.group[g].first;
@@ -140,31 +138,39 @@ private:
     }
     THROUGHTIME_INLINE void put(const VariantBackRow<T>& row, int slot, i64 u, V delta) const {
         store(row.delta + slot * lay.Hp + u, delta);
-        add(row, slots.biases + slot, u, delta);
+        if (lay.options.layer_norm) add(row, slots.biases + slot, u, delta);
     }
     // Without zoneout `direct` is not read: `part` has left 0 there.
     THROUGHTIME_INLINE void add_direct(const VariantBackRow<T>& row, i64 u, V v) const {
         store(row.direct + u, row.zone_h.off() ? v : load(row.direct + u) + v);
     }
-    V apart_from_product(const VariantBackRow<T>& row, i64 u) const {
+    THROUGHTIME_INLINE V apart_from_product(const VariantBackRow<T>& row, i64 u) const {
         const V direct = load(row.direct + u);
         return row.d_y == nullptr ? direct : direct + load_part(row.d_y + u, static_cast<int>(least(L, lay.P - u)));
     }
 
     // `first` .. of delta into the raw slots `to` of d_gates.
-    void norm(const VariantBackRow<T>& row, const Blocks& blocks, int first, int count, int gain, int normal, T scale, int to,
+    THROUGHTIME_INLINE void norm(const VariantBackRow<T>& row, const Blocks& blocks, int first, int count, int gain, int normal, T scale, int to,
               int sum) const {
-        const i64 Hp = lay.Hp;
-        const NormBack<T> back =
-            NormBack<T>::of(row.delta + first * Hp, vectors + gain * Hp, row.saved + normal * Hp, count, lay.H, Hp);
-        for (int s = 0; s < count; ++s) {
+        with_constant<4>(count, [&](auto number) {
+            constexpr int COUNT = decltype(number)::value;
+            const i64 Hp = lay.Hp, H = lay.H;
+            const T* const delta = row.delta + first * Hp;
+            const T* const gains = vectors + gain * Hp;
+            const T* const x = row.saved + normal * Hp;
+            T* const out = row.d_gates + to * Hp;
+            T* const sums = row.sums + sum * Hp;
+            const NormBack<T> back = NormBack<T>::template of<COUNT>(delta, gains, x, H, Hp);
             for (i64 u = blocks.first * L; u < blocks.last * L; u += L) {
-                const V d = load(row.delta + (first + s) * Hp + u), x = saved(row, normal + s, u);
-                const V through = back.through(d, vector(gain + s, u), x, scale);
-                store(row.d_gates + (to + s) * Hp + u, real_part<T>(through, static_cast<int>(least(L, lay.H - u))));
-                add(row, sum + s, u, d * x);
+                const int real = static_cast<int>(least(L, H - u));
+#pragma GCC unroll 4
+                for (i64 at = u; at < u + COUNT * Hp; at += Hp) {
+                    const V d = load(delta + at), normalised = load(x + at);
+                    store(out + at, real_part<T>(back.through(d, load(gains + at), normalised, scale), real));
+                    store(sums + at, S::fma(d, normalised, load(sums + at)));
+                }
             }
-        }
+        });
     }
 
     THROUGHTIME_INLINE void output(const VariantBackRow<T>& row, i64 u, V d_m) const {

@@ -44,6 +44,9 @@ public:
     }
 
 private:
+    // Where a row's values of this step lie: one place for all rows of a thread, which stays in the first cache, unless other
+    // threads look at them or a product does.
+    i64 place(i64 row) const { return share_.by_units || lay_.options.proj_size > 0 ? rank(row) : share_.member; }
     i64 h_blocks() const { return lay_.Pp / kLanes<T>; }
 
     void take(char* own, char* shared) {
@@ -64,13 +67,14 @@ private:
 
     void clear_sums() {
         const i64 width = cells_.slots.count * lay_.Hp;
+        if (width == 0) return;
         for (i64 row = 0; row < rows_; ++row) {
             __builtin_memset(sums_ + rank(row) * width, 0, static_cast<std::size_t>(width) * sizeof(T));
         }
     }
 
-    VariantBackRow<T> row_at(i64 t, i64 row) const {
-        const i64 k = rank(row), b = layer_.plan.order[k];
+    THROUGHTIME_INLINE VariantBackRow<T> row_at(i64 t, i64 row) const {
+        const i64 k = rank(row), own = place(row), b = layer_.plan.order[k];
         const Options& o = lay_.options;
         T* const d_gates = at_.d_gates[row];
         return {at_.d_y[row],
@@ -83,8 +87,8 @@ private:
                 at_.direct[row],
                 at_.d_c[row],
                 d_m_[row],
-                d_cell_at_ + k * lay_.Hp,
-                o.layer_norm ? delta_at_ + k * cells_.slots.norm_ih * lay_.Hp : d_gates,
+                d_cell_at_ + own * lay_.Hp,
+                o.layer_norm ? delta_at_ + own * cells_.slots.norm_ih * lay_.Hp : d_gates,
                 d_gates,
                 sums_ + k * cells_.slots.count * lay_.Hp,
                 zone_of<T>(d_.masks.zoneout_h, o.zoneout_h, o.zoneout_masks, t, b),
@@ -94,43 +98,59 @@ private:
     // What comes to h_t from the hidden side of the later step.
     void multiply(i64 n) {
         if (lay_.hidden_slots == 0) return;
+        constexpr int pieces = 2 + 16 + 9;  // an LSTM's with all options
         multiply_by_blocks<T, true>(at_.d_later, n, lay_.hidden_slots * lay_.Hp, d_.packed, h_blocks(), h_panels_.first,
-                                    h_panels_.last, d_h_);
+                                    h_panels_.last, d_h_, [&](auto R, auto NB, i64 first, i64 p) {
+                                        return coming_back<T, pieces, decltype(R)::value, decltype(NB)::value>(
+                                            lay_, at_, first, p * kBlocks * kLanes<T>);
+                                    });
+    }
+
+    // A row's lines of a block of units, on their way from the second cache while the row before is computed.
+    void come_near(i64 row, i64 u) const {
+        const i64 Hp = lay_.Hp;
+        for (int slot = 0; slot < lay_.saved_slots; ++slot) __builtin_prefetch(at_.saved[row] + slot * Hp + u);
+        for (int slot = 0; slot < lay_.gates_slots; ++slot) __builtin_prefetch(at_.d_gates[row] + slot * Hp + u, 1);
+        const T* const sums = sums_ + rank(row) * cells_.slots.count * Hp + u;
+        for (int slot = 0; slot < cells_.slots.count; ++slot) __builtin_prefetch(sums + slot * Hp, 1);
     }
 
     void step(i64 t, i64 n) {
+        // Of a copy the compiler knows that no store changes it: what is used of it stays in registers.
+        const VariantBackCells<T> cells = cells_;
         const bool projection = lay_.options.proj_size > 0, norm = lay_.options.layer_norm;
         for (i64 row = 0; row < n; ++row) {
             d_h_[row] = d_h_at_ + rank(row) * lay_.Hp;
-            d_m_[row] = d_m_at_ + rank(row) * lay_.Hp;
-            cells_.before_product(row_at(t, row), h_units_);
+            d_m_[row] = d_m_at_ + place(row) * lay_.Hp;
+            cells.before_product(row_at(t, row), h_units_);
         }
         multiply(n);
-        for (i64 row = 0; row < n; ++row) {
-            T* const to = projection ? at_.d_gates[row] + lay_.projected_at() : d_m_[row];
-            left_[row] = to;
-            cells_.part(row_at(t, row), h_units_, to);
-        }
         if (projection) {
+            for (i64 row = 0; row < n; ++row) {
+                T* const to = at_.d_gates[row] + lay_.projected_at();
+                left_[row] = to;
+                cells.part(row_at(t, row), h_units_, to);
+            }
             wait();
-            multiply_by_blocks<T>(left_, n, lay_.Pp, d_.packed + lay_.back_projection_at(), lay_.blocks, panels_.first,
-                                  panels_.last, d_m_);
+            multiply_by_blocks<T, false>(left_, n, lay_.Pp, d_.packed + lay_.back_projection_at(), lay_.blocks, panels_.first,
+                                         panels_.last, d_m_, [](auto, auto, i64, i64) { return NothingComes{}; });
         }
         // Where threads share a row's units, they wait wherever the next pass looks at all of them.
         const bool whole = norm && share_.by_units;
         for (i64 row = 0; row < n; ++row) {
             const VariantBackRow<T> at = row_at(t, row);
-            cells_.gates(at, blocks_);
-            if (lay_.has_c() && !whole) cells_.cell(at, blocks_);
-            if (norm && !whole) cells_.norms(at, blocks_);
+            if (!projection) cells.part(at, blocks_, at.d_m);
+            cells.gates(at, blocks_, [&](i64 u) { if (row + 1 < n) come_near(row + 1, u); });
+            if (lay_.has_c() && !whole) cells.cell(at, blocks_);
+            if (norm && !whole) cells.norms(at, blocks_);
         }
         if (whole) {
             if (lay_.has_c()) {
                 wait();
-                for (i64 row = 0; row < n; ++row) cells_.cell(row_at(t, row), blocks_);
+                for (i64 row = 0; row < n; ++row) cells.cell(row_at(t, row), blocks_);
             }
             wait();
-            for (i64 row = 0; row < n; ++row) cells_.norms(row_at(t, row), blocks_);
+            for (i64 row = 0; row < n; ++row) cells.norms(row_at(t, row), blocks_);
         }
         wait();
     }
@@ -192,13 +212,13 @@ static void gradient_of_vectors(const BackwardLayer<T>& layer, const BackwardDir
             store_part(out + row * lay.H + u, sum, static_cast<int>(least(kLanes<T>, lay.H - u)));
         }
     };
-    for (int s = 0; s < lay.input_slots; ++s) {
+    for (int s = 0; lay.options.layer_norm && s < lay.input_slots; ++s) {
         write(w.bias_ih, lay.gate(s), slots.biases + s);
-        if (lay.options.layer_norm) write(w.norm_ih, lay.gate(s), slots.norm_ih + s);
+        write(w.norm_ih, lay.gate(s), slots.norm_ih + s);
     }
-    for (int s = 0; s < lay.hidden_slots; ++s) {
+    for (int s = 0; lay.options.layer_norm && s < lay.hidden_slots; ++s) {
         write(w.bias_hh, lay.gate(lay.hidden_gate + s), slots.biases + lay.hidden_gate + s);
-        if (lay.options.layer_norm) write(w.norm_hh, lay.gate(lay.hidden_gate + s), slots.norm_hh + s);
+        write(w.norm_hh, lay.gate(lay.hidden_gate + s), slots.norm_hh + s);
     }
     const int missing = lay.options.coupled_gates ? 1 : 0;
     for (int s = missing; s < 3; ++s) write(w.weight_peephole, s - missing, slots.peephole + s);

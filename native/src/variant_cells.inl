@@ -31,76 +31,79 @@ struct VariantCells {
     T* stats(T* saved) const { return saved + lay.saved_slots * lay.Hp; }
 
     // layer_norm: the input's side. raw (input_width) may lie anywhere; what is saved is used by the cell.
-    void normalise_input(const T* raw, T* saved, const Blocks& blocks) const {
+    THROUGHTIME_INLINE void normalise_input(const T* raw, T* saved, const Blocks& blocks) const {
         normalise(Groups<T>::of_input(lay), raw, saved + lay.of_input * lay.Hp, stats(saved), blocks);
     }
-    void normalise_hidden(const VariantRow<T>& row, const Blocks& blocks) const {
+    THROUGHTIME_INLINE void normalise_hidden(const VariantRow<T>& row, const Blocks& blocks) const {
         normalise(Groups<T>::of_hidden(lay), row.sums, row.saved + lay.of_hidden * lay.Hp, stats(row.saved) + 2, blocks);
     }
 
     // New c of an LSTM, or h of the others.
-    void gates(const VariantRow<T>& at, const Blocks& blocks) const {
-        // Of copies the compiler knows that no store changes them: what is used of them stays in registers.
-        const VariantCells cells = *this;
-        const VariantRow<T> row = at;
+    // ahead(u): what else is done at a block of units.
+    template <class Ahead>
+    THROUGHTIME_INLINE void gates(const VariantRow<T>& row, const Blocks& blocks, Ahead&& ahead) const {
         for (i64 p = blocks.first; p < blocks.last; ++p) {
             const i64 u = p * L;
-            const int n = static_cast<int>(least(L, cells.lay.H - u));
-            switch (cells.lay.options.cell) {
-                case Cell::lstm: cells.lstm(row, u, n); break;
-                case Cell::gru: cells.put(row, u, n, cells.gru(row, u, n)); break;
-                case Cell::rnn: cells.put(row, u, n, cells.rnn(row, u, cells.input(row, 0, u) + cells.hidden(row, 0, u))); break;
-                case Cell::ind_rnn: cells.put(row, u, n, cells.ind_rnn(row, u, n)); break;
-                case Cell::min_gru: cells.put(row, u, n, cells.min_gru(row, u, n)); break;
-                case Cell::min_lstm: cells.put(row, u, n, cells.min_lstm(row, u, n)); break;
+            ahead(u);
+            const int n = static_cast<int>(least(L, lay.H - u));
+            switch (lay.options.cell) {
+                case Cell::lstm: lstm(row, u, n); break;
+                case Cell::gru: put(row, u, n, gru(row, u, n)); break;
+                case Cell::rnn: put(row, u, n, rnn(row, u, input(row, 0, u) + hidden(row, 0, u))); break;
+                case Cell::ind_rnn: put(row, u, n, ind_rnn(row, u, n)); break;
+                case Cell::min_gru: put(row, u, n, min_gru(row, u, n)); break;
+                case Cell::min_lstm: put(row, u, n, min_lstm(row, u, n)); break;
             }
         }
     }
 
     // LSTM: o * tanh(c), into h, or where the projection reads it. Needs the whole row of c with layer_norm.
-    void output(const VariantRow<T>& at, const Blocks& blocks) const {
-        const VariantCells cells = *this;
-        const VariantRow<T> row = at;
+    THROUGHTIME_INLINE void output(const VariantRow<T>& row, const Blocks& blocks) const {
         const bool layer_norm = lay.options.layer_norm;
         Norm<T> norm{};
         if (layer_norm) {
-            norm = Norm<T>::of(row.c, 1, lay.H, lay.Hp);
+            norm = Norm<T>::template of<1>(row.c, lay.H, lay.Hp);
             if (blocks.first == 0) stats(row.saved)[4] = norm.scale;
         }
         for (i64 p = blocks.first; p < blocks.last; ++p) {
             const i64 u = p * L;
-            const int n = static_cast<int>(least(L, cells.lay.H - u));
+            const int n = static_cast<int>(least(L, lay.H - u));
             V c = load(row.c + u);
             if (layer_norm) {
                 const V normal = real_part<T>((c - norm.mean) * norm.scale, n);
-                store(row.saved + cells.lay.of_cell * cells.lay.Hp + u, normal);
-                c = S::fma(cells.vector(cells.lay.norm_c_slot(), u), normal, cells.vector(cells.lay.bias_c_slot(), u));
+                store(row.saved + lay.of_cell * lay.Hp + u, normal);
+                c = S::fma(vector(lay.norm_c_slot(), u), normal, vector(lay.bias_c_slot(), u));
             }
-            const V m = load(row.saved + 3 * cells.lay.Hp + u) * hyperbolic_tangent<T>(c);
-            if (cells.lay.options.proj_size > 0) store(row.saved + cells.lay.of_output * cells.lay.Hp + u, m);
-            else cells.put(row, u, n, m);
+            const V m = load(row.saved + 3 * lay.Hp + u) * hyperbolic_tangent<T>(c);
+            if (lay.options.proj_size > 0) store(row.saved + lay.of_output * lay.Hp + u, m);
+            else put(row, u, n, m);
         }
     }
 
     // Projection: h from its sums, blocks of its own.
-    void projected(const VariantRow<T>& row, const T* sums, const Blocks& blocks) const {
+    THROUGHTIME_INLINE void projected(const VariantRow<T>& row, const T* sums, const Blocks& blocks) const {
         for (i64 p = blocks.first; p < blocks.last; ++p) {
             put(row, p * L, static_cast<int>(least(L, lay.P - p * L)), load(sums + p * L));
         }
     }
 
 private:
-    void normalise(const Groups<T>& groups, const T* sums, T* normal, T* scales, const Blocks& blocks) const {
+    THROUGHTIME_INLINE void normalise(const Groups<T>& groups, const T* sums, T* normal, T* scales, const Blocks& blocks) const {
         for (int g = 0; g < groups.count; ++g) {
-            const Group group = groups.group[g];
-            const Norm<T> norm = Norm<T>::of(sums + group.first * lay.Hp, group.count, lay.H, lay.Hp);
-            if (blocks.first == 0) scales[g] = norm.scale;
-            for (int slot = group.first; slot < group.first + group.count; ++slot) {
+            with_constant<4>(groups.group[g].count, [&](auto count) {
+                constexpr int COUNT = decltype(count)::value;
+                const i64 Hp = lay.Hp, H = lay.H, first = groups.group[g].first * Hp;
+                const Norm<T> norm = Norm<T>::template of<COUNT>(sums + first, H, Hp);
+                if (blocks.first == 0) scales[g] = norm.scale;
                 for (i64 u = blocks.first * L; u < blocks.last * L; u += L) {
-                    const V v = (load(sums + slot * lay.Hp + u) - norm.mean) * norm.scale;
-                    store(normal + slot * lay.Hp + u, real_part<T>(v, static_cast<int>(least(L, lay.H - u))));
+                    const int real = static_cast<int>(least(L, H - u));
+#pragma GCC unroll 4
+                    for (int s = 0; s < COUNT; ++s) {
+                        const V v = (load(sums + first + s * Hp + u) - norm.mean) * norm.scale;
+                        store(normal + first + s * Hp + u, real_part<T>(v, real));
+                    }
                 }
-            }
+            });
         }
     }
 
@@ -177,7 +180,7 @@ private:
     }
 
     // Where both gates' sums lie below -40, f and i only matter by their quotient, and 1 - f, 1 - i are 1: both sums are
-    // raised by the same, so that neither quotient nor gradient depends on sigmoids too small for T. minimal-cells.md (8).
+    // raised by the same, so that neither quotient nor gradient depends on sigmoids too small for T. minimal-md (8).
     THROUGHTIME_INLINE V min_lstm(const VariantRow<T>& row, i64 u, int n) const {
         const V a_f = input(row, 0, u), a_i = input(row, 1, u), candidate = input(row, 2, u);
         const V raise = S::at_least(T(-40) - (a_f > a_i ? a_f : a_i), T(0));

@@ -65,7 +65,7 @@ private:
 
     T* saved(i64 row) const { return at_.saved[row] != nullptr ? at_.saved[row] : kept_ + rank(row) * lay_.saved_width(); }
 
-    VariantRow<T> row_at(i64 t, i64 row) const {
+    THROUGHTIME_INLINE VariantRow<T> row_at(i64 t, i64 row) const {
         const i64 b = layer_.plan.order[rank(row)];
         const Options& o = lay_.options;
         T* const to = saved(row);
@@ -93,33 +93,48 @@ private:
     void multiply(i64 n) {
         const T* const packed = d_.packed + lay_.hidden_at();
         const i64 K = lay_.P, Hp = lay_.Hp;
+        const auto ahead = [&](auto R, i64 first, i64 p) {
+            ForwardCells<T>{lay_, d_.packed}.template prefetch<decltype(R)::value>(at_, first, p * kLanes<T>);
+        };
         switch (lay_.hidden_slots) {
-            case 4: return multiply_by_gates<T, 4>(left_, n, K, packed, Hp, blocks_.first, blocks_.last, sums_rows_);
-            case 3: return multiply_by_gates<T, 3>(left_, n, K, packed, Hp, blocks_.first, blocks_.last, sums_rows_);
+            case 4: return multiply_by_gates<T, 4>(left_, n, K, packed, Hp, blocks_.first, blocks_.last, sums_rows_, ahead);
+            case 3: return multiply_by_gates<T, 3>(left_, n, K, packed, Hp, blocks_.first, blocks_.last, sums_rows_, ahead);
             case 1:
-                return multiply_by_blocks<T>(left_, n, K, packed, lay_.blocks, blocks_.first / kBlocks,
-                                             ceil_div(blocks_.last, kBlocks), sums_rows_);
+                return multiply_by_blocks<T, false>(left_, n, K, packed, lay_.blocks, blocks_.first / kBlocks,
+                                                    ceil_div(blocks_.last, kBlocks), sums_rows_, [](auto, auto, i64, i64) { return NothingComes{}; });
             default: return;
         }
     }
 
+    // A row's lines of a block of units, on their way from the second cache while the row before is computed.
+    void come_near(i64 row, i64 u) const {
+        const i64 Hp = lay_.Hp;
+        const T* const to = saved(row) + u;
+        for (int slot = 0; slot < lay_.saved_slots; ++slot) __builtin_prefetch(to + slot * Hp, 1);
+        for (int slot = 0; slot < lay_.input_slots; ++slot) __builtin_prefetch(at_.gates[row] + slot * Hp + u);
+    }
+
     void step(i64 t, i64 n) {
+        // Of a copy the compiler knows that no store changes it: what is used of it stays in registers.
+        const VariantCells<T> cells = cells_;
         const bool norm = lay_.options.layer_norm;
         for (i64 row = 0; row < n; ++row) {
             before_product(row);
-            if (norm) cells_.normalise_input(at_.gates[row], saved(row), blocks_);
         }
         multiply(n);
         if (norm) wait();
         for (i64 row = 0; row < n; ++row) {
             const VariantRow<T> at = row_at(t, row);
-            if (norm) cells_.normalise_hidden(at, blocks_);
-            cells_.gates(at, blocks_);
-            if (lay_.has_c() && !(norm && share_.by_units)) cells_.output(at, blocks_);
+            if (norm) {
+                cells.normalise_input(at_.gates[row], at.saved, blocks_);
+                cells.normalise_hidden(at, blocks_);
+            }
+            cells.gates(at, blocks_, [&](i64 u) { if (row + 1 < n) come_near(row + 1, u); });
+            if (lay_.has_c() && !(norm && share_.by_units)) cells.output(at, blocks_);
         }
         wait();
         if (norm && share_.by_units && lay_.has_c()) {
-            for (i64 row = 0; row < n; ++row) cells_.output(row_at(t, row), blocks_);
+            for (i64 row = 0; row < n; ++row) cells.output(row_at(t, row), blocks_);
             wait();
         }
         if (lay_.options.proj_size > 0) project(t, n);
@@ -131,8 +146,8 @@ private:
             output_rows_[row] = saved(row) + lay_.of_output * lay_.Hp;
             projected_rows_[row] = projected_ + rank(row) * lay_.Hp;
         }
-        multiply_by_blocks<T>(output_rows_, n, lay_.H, d_.packed + lay_.projection_at(), blocks, h_panels_.first, h_panels_.last,
-                              projected_rows_);
+        multiply_by_blocks<T, false>(output_rows_, n, lay_.H, d_.packed + lay_.projection_at(), blocks, h_panels_.first,
+                                     h_panels_.last, projected_rows_, [](auto, auto, i64, i64) { return NothingComes{}; });
         for (i64 row = 0; row < n; ++row) cells_.projected(row_at(t, row), projected_rows_[row], blocks_in(h_panels_, blocks));
         wait();
     }

@@ -7,16 +7,19 @@
 namespace throughtime::THROUGHTIME_NAMESPACE {
 
 // out[row] (slots, each `stride` apart) = left[row] (K) * a matrix in panels by gates; blocks [first, last) of each slot.
-template <class T, int SLOTS>
-static void multiply_by_gates(const T* const* left, i64 rows, i64 K, const T* packed, i64 stride, i64 first, i64 last, T* const* out) {
+// ahead(R, row, p): before the product of a tile.
+template <class T, int SLOTS, class Ahead>
+static void multiply_by_gates(const T* const* left, i64 rows, i64 K, const T* packed, i64 stride, i64 first, i64 last, T* const* out,
+                              Ahead&& ahead) {
     constexpr int L = kLanes<T>;
     for (i64 p = first; p < last; ++p) {
         for_tiles<SLOTS>(rows, [&](auto tile, i64 row) {
             constexpr int R = decltype(tile)::value;
-            Vec<T> acc[R][SLOTS]{};
+            Vec<T> acc[R][SLOTS];
             T* to[R];
             for (int r = 0; r < R; ++r) to[r] = out[row + r] + p * L;
-            product<T, R, SLOTS>(left + row, K, packed + p * K * SLOTS * L, acc);
+            ahead(tile, row, p);
+            product_for_cell<T, R, SLOTS, false>(left + row, K, packed + p * K * SLOTS * L, acc);
             for (int r = 0; r < R; ++r) {
                 for (int j = 0; j < SLOTS; ++j) store(to[r] + j * stride, acc[r][j]);
             }
@@ -25,21 +28,23 @@ static void multiply_by_gates(const T* const* left, i64 rows, i64 K, const T* pa
 }
 
 // The same with a matrix in panels by blocks, of which there are `blocks`; panels [first, last). With ADD to what is there.
-template <class T, bool ADD = false>
-static void multiply_by_blocks(const T* const* left, i64 rows, i64 K, const T* packed, i64 blocks, i64 first, i64 last, T* const* out) {
+// lines(R, NB, row, p): what comes meanwhile.
+template <class T, bool ADD, class Lines>
+static void multiply_by_blocks(const T* const* left, i64 rows, i64 K, const T* packed, i64 blocks, i64 first, i64 last, T* const* out,
+                               Lines&& lines) {
     constexpr int L = kLanes<T>;
     for (i64 p = first; p < last; ++p) {
         with_constant<kBlocks>(static_cast<int>(least(kBlocks, blocks - kBlocks * p)), [&](auto vectors) {
             constexpr int NV = decltype(vectors)::value;
             for_tiles<NV>(rows, [&](auto tile, i64 row) {
                 constexpr int R = decltype(tile)::value;
-                Vec<T> acc[R][NV]{};
+                Vec<T> acc[R][NV];
                 T* to[R];
                 for (int r = 0; r < R; ++r) {
                     to[r] = out[row + r] + kBlocks * p * L;
                     for (int j = 0; ADD && j < NV; ++j) acc[r][j] = load(to[r] + j * L);
                 }
-                product<T, R, NV>(left + row, K, packed + p * K * kBlocks * L, acc);
+                product_for_cell<T, R, NV, ADD>(left + row, K, packed + p * K * kBlocks * L, acc, lines(tile, vectors, row, p));
                 for (int r = 0; r < R; ++r) {
                     for (int j = 0; j < NV; ++j) store(to[r] + j * L, acc[r][j]);
                 }
@@ -57,11 +62,22 @@ static inline Blocks blocks_in(const Blocks& panels, i64 blocks) {
     return {least(blocks, panels.first * kBlocks), least(blocks, panels.last * kBlocks)};
 }
 
-template <class T>
-static inline T sum_of_lanes(Vec<T> v) {
-    T sum = T(0);
-    for (int lane = 0; lane < kLanes<T>; ++lane) sum += v[lane];
-    return sum;
+template <class T, int N>
+struct Lanes {
+    typedef T V __attribute__((vector_size(N * sizeof(T))));
+};
+
+// By halves: lane by lane each addition would wait for the one before.
+template <class T, int N = kLanes<T>>
+static inline T sum_of_lanes(typename Lanes<T, N>::V v) {
+    if constexpr (N == 1) {
+        return v[0];
+    } else {
+        typename Lanes<T, N / 2>::V low, high;
+        __builtin_memcpy(&low, &v, sizeof low);
+        __builtin_memcpy(&high, reinterpret_cast<const char*>(&v) + sizeof low, sizeof high);
+        return sum_of_lanes<T, N / 2>(low + high);
+    }
 }
 
 // v, with 0 in the lanes behind the n real ones.
@@ -91,25 +107,38 @@ struct Groups {
     }
 };
 
+template <class V, int COUNT>
+static inline V together(const V (&sums)[COUNT]) {
+    V sum = sums[0];
+    for (int s = 1; s < COUNT; ++s) sum += sums[s];
+    return sum;
+}
+
 template <class T>
 struct Norm {
     static constexpr int L = kLanes<T>;
     using V = Vec<T>;
     T mean, scale;  // scale: 1 / standard deviation
 
-    // Of a group of `count` slots of H values; two passes, since a difference of squares would lose the digits.
-    static Norm of(const T* row, int count, i64 H, i64 Hp) {
-        V sum{};
-        for (i64 i = 0; i < count * Hp; i += L) sum += load(row + i);  // the padding is zero
-        const T n = static_cast<T>(count * H), mean = sum_of_lanes<T>(sum) / n;
-        V squares{};
-        for (int slot = 0; slot < count; ++slot) {
-            for (i64 u = 0; u < H; u += L) {
-                const V d = real_part<T>(load(row + slot * Hp + u) - mean, static_cast<int>(least(L, H - u)));
-                squares = Simd<T>::fma(d, d, squares);
+    // Of a group of COUNT slots of H values; two passes, since a difference of squares would lose the digits. A sum a slot:
+    // in one, each addition would wait for the one before.
+    template <int COUNT>
+    static Norm of(const T* row, i64 H, i64 Hp) {
+        V sums[COUNT]{}, squares[COUNT]{};
+        for (i64 u = 0; u < Hp; u += L) {  // the padding is zero
+#pragma GCC unroll 4
+            for (int s = 0; s < COUNT; ++s) sums[s] += load(row + s * Hp + u);
+        }
+        const T n = static_cast<T>(COUNT * H), mean = sum_of_lanes<T>(together(sums)) / n;
+        for (i64 u = 0; u < H; u += L) {
+            const int real = static_cast<int>(least(L, H - u));
+#pragma GCC unroll 4
+            for (int s = 0; s < COUNT; ++s) {
+                const V d = real_part<T>(load(row + s * Hp + u) - mean, real);
+                squares[s] = Simd<T>::fma(d, d, squares[s]);
             }
         }
-        const T variance = sum_of_lanes<T>(squares) / n;
+        const T variance = sum_of_lanes<T>(together(squares)) / n;
         return {mean, T(1) / static_cast<T>(__builtin_sqrt(static_cast<double>(variance + T(1e-5))))};
     }
 };
@@ -121,16 +150,20 @@ struct NormBack {
     using V = Vec<T>;
     T mean_g, mean_gx;
 
-    // d, gain, normal: `count` slots each; g = d * gain.
-    static NormBack of(const T* d, const T* gain, const T* normal, int count, i64 H, i64 Hp) {
-        V g_sum{}, gx_sum{};
-        for (i64 i = 0; i < count * Hp; i += L) {
-            const V g = load(d + i) * load(gain + i);  // the padding of the gain is zero
-            g_sum += g;
-            gx_sum = Simd<T>::fma(g, load(normal + i), gx_sum);
+    // d, gain, normal: COUNT slots each; g = d * gain.
+    template <int COUNT>
+    static NormBack of(const T* d, const T* gain, const T* normal, i64 H, i64 Hp) {
+        V g_sums[COUNT]{}, gx_sums[COUNT]{};
+        for (i64 u = 0; u < Hp; u += L) {  // the padding of the gain is zero
+#pragma GCC unroll 4
+            for (int s = 0; s < COUNT; ++s) {
+                const V g = load(d + s * Hp + u) * load(gain + s * Hp + u);
+                g_sums[s] += g;
+                gx_sums[s] = Simd<T>::fma(g, load(normal + s * Hp + u), gx_sums[s]);
+            }
         }
-        const T n = static_cast<T>(count * H);
-        return {sum_of_lanes<T>(g_sum) / n, sum_of_lanes<T>(gx_sum) / n};
+        const T n = static_cast<T>(COUNT * H);
+        return {sum_of_lanes<T>(together(g_sums)) / n, sum_of_lanes<T>(together(gx_sums)) / n};
     }
     V through(V d, V gain, V normal, T scale) const {
         return (Simd<T>::fma(d, gain, -Simd<T>::broadcast(mean_g)) - normal * mean_gx) * scale;
