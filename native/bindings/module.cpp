@@ -4,6 +4,7 @@
 #include "pooling.h"
 #include "stream.h"
 
+#include "throughtime/booleans.h"
 #include "throughtime/memory.h"
 
 #include <memory>
@@ -58,6 +59,17 @@ nb::ndarray<nb::numpy, std::uint8_t, nb::ndim<1>> take(i64 bytes, bool result) {
 nb::tuple use() {
     const MemoryUse now = memory_use();
     return nb::make_tuple(now.used, now.kept, now.most_used, now.mappings);
+}
+
+// out: a byte array of any shape, whole in memory.
+void draw(std::uint64_t start, int level, const nb::ndarray<std::uint8_t, nb::c_contig, nb::device::cpu>& out, int threads) {
+    if (level < -(1 << 15) || level >= 1 << 15) {
+        throw OptionProblem("level must be in -32768..32767, but is " + std::to_string(level));
+    }
+    const auto count = static_cast<i64>(out.size());
+    const int members = check_threads(threads);
+    nb::gil_scoped_release release;
+    draw_booleans(start, level, count, out.data(), members);
 }
 
 template <class T>
@@ -130,6 +142,8 @@ NB_MODULE(_core, m) {
           "Uninitialised bytes, which are kept for another call once nobody holds them; of results, no more than 256 MB.");
     m.def("memory_use", &use, "Bytes of pieces in use, kept, and the most that were in use, of each purpose; and pieces that came from the system.");
     m.def("release_memory", &release_memory, "Gives the bytes that are kept to the system.");
+    m.def("draw_booleans", &draw, nb::arg("start"), nb::arg("level"), nb::arg("out").noconvert(), nb::arg("threads"),
+          "Fills bytes with 0 and 1, which follow from start alone.");
     nb::class_<BatchPlan>(m, "BatchPlan")
         .def(nb::init<i64, i64, const optional<vector<i64>>&, bool>(), nb::arg("seq_len"), nb::arg("batch"),
              nb::arg("lengths").none(), nb::arg("by_step") = false)

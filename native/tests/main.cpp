@@ -19,6 +19,7 @@ int main() {
     tests::test_projection();
     tests::test_pooling();
     tests::test_sharing();
+    tests::test_booleans();
     tests::test_cells();
     if (tests::failures > 0) std::fprintf(stderr, "%d checks failed\n", tests::failures);
     else std::printf("all checks passed\n");

@@ -7,5 +7,6 @@ void test_activations();
 void test_projection();
 void test_pooling();
 void test_sharing();
+void test_booleans();
 
 }  // namespace throughtime::tests

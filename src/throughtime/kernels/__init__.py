@@ -4,6 +4,7 @@ Nothing here knows torch; any array that speaks DLPack is taken (NumPy's, torch'
 the compiled module `available()` is False, and the callers of this package work on torch or NumPy instead.
 """
 
+from throughtime.kernels.booleans import draw_booleans
 from throughtime.kernels.core import (
     BatchPlan,
     NativeLayer,
@@ -27,6 +28,7 @@ __all__ = [
     "NativeStream",
     "available",
     "by_kind",
+    "draw_booleans",
     "isa",
     "lacks",
     "layer",

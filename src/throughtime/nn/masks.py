@@ -4,23 +4,20 @@ Order: layer by layer, direction by direction, in each weight_hh, recurrent, zon
 have them; from the default generator of the input's device. Dropout between layers, torch's own, draws after them all.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
+from throughtime.nn.booleans import booleans
 from throughtime.nn.cells import Weights, kinds
 from throughtime.spec.cells import LayerOptions, direction_shapes
 from throughtime.spec.masks import Masks
 
 LayerMasks: TypeAlias = Sequence[Masks[Tensor]]
 """Those of one layer, one entry a direction."""
-
-_LEVELS: Final = 2**16
-_PER_WORD: Final = 4
 
 
 def draw(
@@ -65,19 +62,6 @@ def of_steps(acts: LayerOptions, masks: Sequence[LayerMasks] | None) -> Sequence
         acts: the options as they act.
     """
     return masks if any(acts.zoneout) or acts.recurrent_dropout else None
-
-
-def booleans(shape: Sequence[int], share: float, device: torch.device) -> Tensor:
-    """Independent booleans, true with probability `share`, rounded to a multiple of 2^-16.
-
-    Sixteen bits a value, from whole words. Measured with torch 2.13 on one core, ns a value: this way 3.1, random_() in
-    place, which torch.compile does not take, 2.8, rand() < share 6.9, randint of int16 9.9, bernoulli_ 11.4.
-    """
-    count = math.prod(shape)
-    words = torch.randint(-(2**63), 2**63 - 1, (-(-count // _PER_WORD),), dtype=torch.int64, device=device)
-    # int16 goes from -2^15; a share just below 1 must not become the level that int16 lacks.
-    level = min(round(share * _LEVELS), _LEVELS - 1) - _LEVELS // 2
-    return (words.view(torch.int16)[:count] < level).view(*shape)
 
 
 def apply_to_weights(

@@ -398,9 +398,38 @@ def streams(note: Path) -> Any:
     return run
 
 
+def booleans(note: Path) -> Any:
+    shapes, dtypes = (
+        st.lists(st.integers(0, 9), max_size=4),
+        st.sampled_from(["uint8", "uint8", "bool", "int8", "float32"]),
+    )
+
+    @given(WHOLE, WHOLE, shapes, dtypes, st.booleans(), WHOLE)
+    def run(start: int, level: int, shape: list[int], dtype: str, turned: bool, threads: int) -> None:
+        out = np.full(shape, 7, dtype)
+        out = out.T if turned else out
+        note.write_text(f"draw_booleans({start}, {level}, {dtype} {out.shape} {out.strides}, {threads})")
+        try:
+            _core.draw_booleans(start, level, out, threads)
+        except (OptionError, TypeError, ValueError) as error:
+            assert str(error)
+            assert not (
+                dtype == "uint8"
+                and out.flags.c_contiguous
+                and 0 <= start < 2**63
+                and 1 <= threads <= 12
+                and abs(level) < 2**15
+            )
+        else:
+            assert dtype == "uint8"
+            assert out.size == 0 or out.max() <= 1
+
+    return run
+
+
 def main(entry: str, note: Path, examples: int) -> None:
     faulthandler.enable()
-    whole = {"BatchPlan": plans, "Layer": layers, "Stream": streams, "Pooling": pooling}
+    whole = {"BatchPlan": plans, "Layer": layers, "Stream": streams, "Pooling": pooling, "draw_booleans": booleans}
     run = whole[entry](note) if entry in whole else entry_of_layer(entry, note)
     checks = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example]
     settings(max_examples=examples, deadline=None, derandomize=True, database=None, suppress_health_check=checks)(run)()

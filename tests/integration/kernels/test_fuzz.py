@@ -19,6 +19,7 @@ ENTRIES = [
     "project",
     "project_backward",
     "scatter",
+    "draw_booleans",
 ]
 EXAMPLES = 300
 

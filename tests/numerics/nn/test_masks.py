@@ -11,7 +11,9 @@ from torch import Tensor
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 import throughtime.nn
+from throughtime import kernels
 from throughtime.nn import masks, native, plain, prepared
+from throughtime.nn.booleans import booleans, words
 from throughtime.nn.lengths import Unpadded
 from throughtime.spec import tolerances
 from throughtime.spec.cells import LayerOptions
@@ -55,26 +57,75 @@ def test_one_after_the_other_in_the_order_that_is_said() -> None:
         mask, size = drawn[layer][direction], (5, 6)[layer]
         assert mask.weight_hh is not None
         assert mask.recurrent is not None
-        assert torch.equal(mask.weight_hh == 0, masks.booleans((4 * size, size), 0.5, CPU))
-        assert torch.equal(mask.recurrent == 0, masks.booleans((4, size), 0.4, CPU))
-        assert torch.equal(mask.zoneout_h, masks.booleans((7, 4, size), 0.3, CPU))  # type: ignore[arg-type]
-        assert torch.equal(mask.zoneout_c, masks.booleans((7, 4, size), 0.2, CPU))  # type: ignore[arg-type]
+        assert torch.equal(mask.weight_hh == 0, booleans((4 * size, size), 0.5, CPU))
+        assert torch.equal(mask.recurrent == 0, booleans((4, size), 0.4, CPU))
+        assert torch.equal(mask.zoneout_h, booleans((7, 4, size), 0.3, CPU))  # type: ignore[arg-type]
+        assert torch.equal(mask.zoneout_c, booleans((7, 4, size), 0.2, CPU))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("share", [0.0, 1e-3, 0.1, 0.5, 0.9, 1 - 2**-20])
 def test_shares_are_kept(share: float) -> None:
     count = 400_001  # no multiple of what a word gives
-    drawn = masks.booleans((count,), share, CPU)
+    drawn = booleans((count,), share, CPU)
     deviation = 5 * (share * (1 - share) / count) ** 0.5
     assert abs(drawn.double().mean().item() - share) <= deviation + 2**-16
 
 
 def test_neighbours_are_independent() -> None:
-    """Values from the same word too."""
-    drawn = masks.booleans((400_000,), 0.5, CPU).double() - 0.5
+    """Values from the same word too, and of one draw from those of the next."""
+    drawn, later = (booleans((400_000,), 0.5, CPU).double() - 0.5 for _ in range(2))
     for lag in range(1, 9):
         correlation = float((drawn[lag:] * drawn[:-lag]).mean()) / 0.25
         assert abs(correlation) < 5 / 400_000**0.5
+    assert abs(float((drawn * later).mean()) / 0.25) < 5 / 400_000**0.5
+
+
+def test_words_are_those_of_splitmix64() -> None:
+    """The first of state 1234567, as its author's C code gives them."""
+    start = torch.tensor([1234567 + 0x9E3779B97F4A7C15 - 2**64])  # the code steps before it mixes
+    expected = [
+        6457827717110365317,
+        3203168211198807973,
+        9817491932198370423,
+        4593380528125082431,
+        16408922859458223821,
+    ]
+    assert [word % 2**64 for word in words(start, 5).tolist()] == expected
+
+
+@pytest.mark.parametrize("shape", [(1,), (0, 3), (2, 3, 5), (300_001,)])
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 1 - 2**-20])
+def test_the_core_draws_the_same_bits(shape: tuple[int, ...], share: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert kernels.available()
+    torch.manual_seed(6)
+    by_core, next_number = booleans(shape, share, CPU), torch.rand(1)
+    monkeypatch.setattr(kernels, "available", lambda: False)
+    torch.manual_seed(6)
+    by_torch = booleans(shape, share, CPU)
+    assert by_core.dtype == by_torch.dtype == torch.bool
+    assert torch.equal(by_core, by_torch)
+    assert torch.equal(torch.rand(1), next_number)
+
+
+@pytest.mark.parametrize("backend", ["aot_eager", "inductor"])
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_compiled_they_are_random_too(backend: str) -> None:
+    """Two draws; inductor compiles to C++, where what wraps in torch is undefined."""
+    torch.compiler.reset()
+    drawn = torch.compile(lambda: (booleans((50, 401), 0.3, CPU), booleans((50, 401), 0.3, CPU)), backend=backend)
+    first, second = drawn()
+    for mask in (first, second):
+        assert mask.dtype == torch.bool
+        assert abs(mask.double().mean().item() - 0.3) < 5 * (0.21 / mask.numel()) ** 0.5
+    assert abs((first & second).double().mean().item() - 0.09) < 5 * (0.09 * 0.91 / first.numel()) ** 0.5
+
+
+@pytest.mark.parametrize("randomness", ["same", "different"])
+def test_mapped_masks_are_random_too(randomness: str) -> None:
+    drawn = torch.func.vmap(lambda _: booleans((7, 501), 0.3, CPU), randomness=randomness)(torch.zeros(3))
+    assert drawn.shape == (3, 7, 501)
+    assert torch.equal(drawn[0], drawn[1]) == (randomness == "same")
+    assert abs(drawn.double().mean().item() - 0.3) < 5 * (0.21 / 3507) ** 0.5
 
 
 @pytest.mark.parametrize("way", ["padded", "packed", "end to end"])
