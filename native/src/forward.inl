@@ -202,7 +202,7 @@ protected:
     }
 
     void step(i64 n) {
-        const ForwardCells<T> cells{lay_, d_.packed};
+        const ForwardCells<T> cells{lay_, d_.packed, d_.projected != nullptr};
         if (lay_.reset_before()) {
             for_blocks<2>(n, [&](auto R, i64 first, i64 p) {
                 cells.template reset_and_update<decltype(R)::value>(at_, first, p);

@@ -26,6 +26,7 @@ struct ForwardCells {
 
     Layout<T> lay;
     const T* packed;
+    bool table = false;  // gates are rows of a table, which lie anywhere
 
     int real_lanes(i64 block) const { return static_cast<int>(least(L, lay.H - block * L)); }
 
@@ -33,8 +34,13 @@ struct ForwardCells {
     void lstm(const StepRows<T>& at, i64 first, i64 p) const {
         V acc[R][4];
         const i64 u = p * L;
-        prefetch<R>(at, first, u);
-        product_for_cell<T, R, 4, false>(at.h_prev + first, lay.H, packed + lay.hidden_at() + p * lay.H * 4 * L, acc);
+        const T* const panel = packed + lay.hidden_at() + p * lay.H * 4 * L;
+        if (table) {
+            product_for_cell<T, R, 4, false>(at.h_prev + first, lay.H, panel, acc, coming<R>(at, first, u));
+        } else {
+            prefetch<R>(at, first, u);
+            product_for_cell<T, R, 4, false>(at.h_prev + first, lay.H, panel, acc);
+        }
 #pragma GCC unroll 8
         for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 4
@@ -158,6 +164,22 @@ struct ForwardCells {
     }
 
 private:
+    static constexpr int kPieces = 4 + 5;  // of a row: slots of gates and of saved, an LSTM's
+
+    // As `prefetch`, bit by bit. What is near already comes sooner all at once.
+    template <int R>
+    Coming<T, kPieces * R, 1> coming(const StepRows<T>& at, i64 first, i64 u) const {
+        Coming<T, kPieces * R, 1> lines;
+        for (i64 row = first; row < first + R; ++row) {
+            for (int slot = 0; slot < lay.input_slots; ++slot) lines.read(at.gates[row] + slot * lay.Hp + u);
+        }
+        if (at.saved[first] == nullptr) return lines;
+        for (i64 row = first; row < first + R; ++row) {
+            for (int slot = 0; slot < lay.saved_slots; ++slot) lines.write(at.saved[row] + slot * lay.Hp + u);
+        }
+        return lines;
+    }
+
     template <int R, int NB>
     static void add_projection(const StepRows<T>& at, i64 first, i64 u, V (&acc)[R][NB]) {
 #pragma GCC unroll 8

@@ -62,8 +62,8 @@ static THROUGHTIME_INLINE void add_products(const Left& left, const T* panel, Ve
 }
 
 // What a cell will read and write of memory that may be far: it travels while the cell's product is computed, a piece of
-// VECTORS vectors a k. All at once they would wait for each other, and the product behind them. Of a product that is shorter
-// than the list, the end of the list does not travel. The sanitizers watch that no list has more than MOST pieces.
+// VECTORS vectors every so many k that they take all of the product: closer together they would wait for each other, and the product
+// behind them. Of a product that is shorter than the list, the end of the list does not travel. The sanitizers watch that no list has more than MOST pieces.
 template <class T, int MOST, int VECTORS>
 class Coming {
 public:
@@ -71,23 +71,30 @@ public:
     // After all reads.
     void write(const T* to) { at_[reads_ + writes_++] = to; }
 
-    // Late, so that the panels which pass through the first cache do not push it out again.
-    i64 start(i64 K) const { return most(0, K - (reads_ + writes_) - 16); }
+    i64 start(i64 K) const {
+        const i64 count = reads_ + writes_;
+        apart_ = most(1, (K - 16) / most(1, count));
+        return most(0, K - apart_ * count - 16);
+    }
 
-    THROUGHTIME_INLINE void go_on(i64 number) const {
+    THROUGHTIME_INLINE void go_on(i64 step) const {
         constexpr int kLine = 64 / static_cast<int>(sizeof(T));
-        if (number < 0 || number >= reads_ + writes_) return;
-        const T* const at = at_[number];
+        if (step < next_ || done_ == reads_ + writes_) return;
+        const T* const at = at_[done_];
 #pragma GCC unroll 4
         for (int i = 0; i < VECTORS * kLanes<T>; i += kLine) {
-            if (number < reads_) __builtin_prefetch(at + i);
+            if (done_ < reads_) __builtin_prefetch(at + i);
             else __builtin_prefetch(at + i, 1);
         }
+        ++done_;
+        next_ += apart_;
     }
 
 private:
     const T* at_[MOST];
     int reads_ = 0, writes_ = 0;
+    mutable int done_ = 0;
+    mutable i64 next_ = 0, apart_ = 1;
 };
 
 struct NothingComes {
