@@ -166,7 +166,7 @@ struct ForwardCells {
 private:
     static constexpr int kPieces = 4 + 5;  // of a row: slots of gates and of saved, an LSTM's
 
-    // As `prefetch`, bit by bit. What is near already comes sooner all at once.
+    // What `prefetch` fetches all at once, over the whole of the product; rows that are near anyway come sooner the other way.
     template <int R>
     Coming<T, kPieces * R, 1> coming(const StepRows<T>& at, i64 first, i64 u) const {
         Coming<T, kPieces * R, 1> lines;

@@ -62,8 +62,9 @@ static THROUGHTIME_INLINE void add_products(const Left& left, const T* panel, Ve
 }
 
 // What a cell will read and write of memory that may be far: it travels while the cell's product is computed, a piece of
-// VECTORS vectors every so many k that they take all of the product: closer together they would wait for each other, and the product
-// behind them. Of a product that is shorter than the list, the end of the list does not travel. The sanitizers watch that no list has more than MOST pieces.
+// VECTORS vectors every so many k that they take all of the product: closer together they would wait for each other, and the
+// product behind them. Of a product that is shorter than the list, the end of the list does not travel. The sanitizers watch
+// that no list has more than MOST pieces.
 template <class T, int MOST, int VECTORS>
 class Coming {
 public:

@@ -1,7 +1,7 @@
 // One row's step back of a variant, in passes over blocks of units; between passes a whole row is there.
 //
 // What a parameter that is a vector gets from a step is added to sums of that row's sequence, so that the order of additions
-// does not depend on the threads. Equations: as in variant_inl.
+// does not depend on the threads. Equations: as in variant_cells.inl.
 
 namespace throughtime::THROUGHTIME_NAMESPACE {
 
@@ -150,8 +150,8 @@ private:
     }
 
     // `first` .. of delta into the raw slots `to` of d_gates.
-    THROUGHTIME_INLINE void norm(const VariantBackRow<T>& row, const Blocks& blocks, int first, int count, int gain, int normal, T scale, int to,
-              int sum) const {
+    THROUGHTIME_INLINE void norm(const VariantBackRow<T>& row, const Blocks& blocks, int first, int count, int gain, int normal,
+                                 T scale, int to, int sum) const {
         with_constant<4>(count, [&](auto number) {
             constexpr int COUNT = decltype(number)::value;
             const i64 Hp = lay.Hp, H = lay.H;

@@ -180,7 +180,7 @@ private:
     }
 
     // Where both gates' sums lie below -40, f and i only matter by their quotient, and 1 - f, 1 - i are 1: both sums are
-    // raised by the same, so that neither quotient nor gradient depends on sigmoids too small for T. minimal-md (8).
+    // raised by the same, so that neither quotient nor gradient depends on sigmoids too small for T. minimal-cells.md (8).
     THROUGHTIME_INLINE V min_lstm(const VariantRow<T>& row, i64 u, int n) const {
         const V a_f = input(row, 0, u), a_i = input(row, 1, u), candidate = input(row, 2, u);
         const V raise = S::at_least(T(-40) - (a_f > a_i ? a_f : a_i), T(0));

@@ -101,7 +101,8 @@ private:
             case 3: return multiply_by_gates<T, 3>(left_, n, K, packed, Hp, blocks_.first, blocks_.last, sums_rows_, ahead);
             case 1:
                 return multiply_by_blocks<T, false>(left_, n, K, packed, lay_.blocks, blocks_.first / kBlocks,
-                                                    ceil_div(blocks_.last, kBlocks), sums_rows_, [](auto, auto, i64, i64) { return NothingComes{}; });
+                                                    ceil_div(blocks_.last, kBlocks), sums_rows_,
+                                                    [](auto, auto, i64, i64) { return NothingComes{}; });
             default: return;
         }
     }
