@@ -1,6 +1,7 @@
 #include "throughtime/booleans.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "threads.h"
 
@@ -23,10 +24,14 @@ void draw_booleans(std::uint64_t start, int level, i64 count, std::uint8_t* out,
     const i64 words = (count + kPerWord - 1) / kPerWord;
     in_threads(count < kWorthThreads ? 1 : threads, [&](int thread, int parts) {
         const i64 last = words * (thread + 1) / parts;
-        for (i64 w = words * thread / parts; w < last; ++w) {
-            const std::uint64_t word = mixed(start + static_cast<std::uint64_t>(w) * kStep);
-            const i64 first = w * kPerWord, here = std::min<i64>(kPerWord, count - first);
-            for (int i = 0; i < here; ++i) out[first + i] = static_cast<std::int16_t>(word >> (16 * i)) < level;
+        const auto limit = static_cast<std::int16_t>(level);
+        std::uint64_t z = start + static_cast<std::uint64_t>(words * thread / parts) * kStep;
+        for (i64 w = words * thread / parts; w < last; ++w, z += kStep) {
+            const std::uint64_t word = mixed(z);
+            std::uint8_t four[kPerWord];
+            for (int i = 0; i < kPerWord; ++i) four[i] = static_cast<std::int16_t>(word >> (16 * i)) < limit;
+            const i64 first = w * kPerWord;
+            std::memcpy(out + first, four, static_cast<std::size_t>(std::min<i64>(kPerWord, count - first)));
         }
     });
 }

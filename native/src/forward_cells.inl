@@ -26,7 +26,7 @@ struct ForwardCells {
 
     Layout<T> lay;
     const T* packed;
-    bool table = false;  // gates are rows of a table, which lie anywhere
+    bool table = false;  // gates are rows of a table, which lie anywhere; only `lstm` makes a difference
 
     int real_lanes(i64 block) const { return static_cast<int>(least(L, lay.H - block * L)); }
 

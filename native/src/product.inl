@@ -72,6 +72,7 @@ public:
     // After all reads.
     void write(const T* to) { at_[reads_ + writes_++] = to; }
 
+    // Once a product. The last pieces have 16 k left to arrive in.
     i64 start(i64 K) const {
         const i64 count = reads_ + writes_;
         apart_ = most(1, (K - 16) / most(1, count));

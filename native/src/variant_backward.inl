@@ -18,7 +18,7 @@ public:
     }
 
     static std::size_t workspace_size(i64 batch) { return Base::workspace_size(batch) + 3 * Workspace::size_of<T*>(batch); }
-    // Further, by rank: d_h, d_m, d_cell, delta.
+    // Further: d_h by rank; d_m, d_cell and delta, which has as many slots as there are biases, by `place`.
     static std::size_t shared_size(const Layout<T>& lay, i64 batch) {
         return Base::shared_size(lay, batch) + 3 * Workspace::size_of<T>(batch * lay.Hp) +
                Workspace::size_of<T>(batch * SumSlots<T>(lay).norm_ih * lay.Hp);
@@ -98,7 +98,7 @@ private:
     // What comes to h_t from the hidden side of the later step.
     void multiply(i64 n) {
         if (lay_.hidden_slots == 0) return;
-        constexpr int pieces = 2 + 16 + 9;  // an LSTM's with all options
+        constexpr int pieces = 2 + 16 + 8;  // an LSTM's with all options
         multiply_by_blocks<T, true>(at_.d_later, n, lay_.hidden_slots * lay_.Hp, d_.packed, h_blocks(), h_panels_.first,
                                     h_panels_.last, d_h_, [&](auto R, auto NB, i64 first, i64 p) {
                                         return coming_back<T, pieces, decltype(R)::value, decltype(NB)::value>(
@@ -108,11 +108,11 @@ private:
 
     // A row's lines of a block of units, on their way from the second cache while the row before is computed.
     void come_near(i64 row, i64 u) const {
-        const i64 Hp = lay_.Hp;
+        if (u * static_cast<i64>(sizeof(T)) % 64 != 0) return;  // the same line again
+        const i64 Hp = lay_.Hp, count = cells_.slots.count;
         for (int slot = 0; slot < lay_.saved_slots; ++slot) __builtin_prefetch(at_.saved[row] + slot * Hp + u);
         for (int slot = 0; slot < lay_.gates_slots; ++slot) __builtin_prefetch(at_.d_gates[row] + slot * Hp + u, 1);
-        const T* const sums = sums_ + rank(row) * cells_.slots.count * Hp + u;
-        for (int slot = 0; slot < cells_.slots.count; ++slot) __builtin_prefetch(sums + slot * Hp, 1);
+        for (int slot = 0; slot < count; ++slot) __builtin_prefetch(sums_ + (rank(row) * count + slot) * Hp + u, 1);
     }
 
     void step(i64 t, i64 n) {
@@ -133,7 +133,7 @@ private:
             }
             wait();
             multiply_by_blocks<T, false>(left_, n, lay_.Pp, d_.packed + lay_.back_projection_at(), lay_.blocks, panels_.first,
-                                         panels_.last, d_m_, [](auto, auto, i64, i64) { return NothingComes{}; });
+                                         panels_.last, d_m_, nothing_comes);
         }
         // Where threads share a row's units, they wait wherever the next pass looks at all of them.
         const bool whole = norm && share_.by_units;

@@ -101,14 +101,14 @@ private:
             case 3: return multiply_by_gates<T, 3>(left_, n, K, packed, Hp, blocks_.first, blocks_.last, sums_rows_, ahead);
             case 1:
                 return multiply_by_blocks<T, false>(left_, n, K, packed, lay_.blocks, blocks_.first / kBlocks,
-                                                    ceil_div(blocks_.last, kBlocks), sums_rows_,
-                                                    [](auto, auto, i64, i64) { return NothingComes{}; });
+                                                    ceil_div(blocks_.last, kBlocks), sums_rows_, nothing_comes);
             default: return;
         }
     }
 
     // A row's lines of a block of units, on their way from the second cache while the row before is computed.
     void come_near(i64 row, i64 u) const {
+        if (u * static_cast<i64>(sizeof(T)) % 64 != 0) return;  // the same line again
         const i64 Hp = lay_.Hp;
         const T* const to = saved(row) + u;
         for (int slot = 0; slot < lay_.saved_slots; ++slot) __builtin_prefetch(to + slot * Hp, 1);
@@ -148,7 +148,7 @@ private:
             projected_rows_[row] = projected_ + rank(row) * lay_.Hp;
         }
         multiply_by_blocks<T, false>(output_rows_, n, lay_.H, d_.packed + lay_.projection_at(), blocks, h_panels_.first,
-                                     h_panels_.last, projected_rows_, [](auto, auto, i64, i64) { return NothingComes{}; });
+                                     h_panels_.last, projected_rows_, nothing_comes);
         for (i64 row = 0; row < n; ++row) cells_.projected(row_at(t, row), projected_rows_[row], blocks_in(h_panels_, blocks));
         wait();
     }

@@ -27,6 +27,8 @@ static void multiply_by_gates(const T* const* left, i64 rows, i64 K, const T* pa
     }
 }
 
+static const auto nothing_comes = [](auto, auto, i64, i64) { return NothingComes{}; };
+
 // The same with a matrix in panels by blocks, of which there are `blocks`; panels [first, last). With ADD to what is there.
 // lines(R, NB, row, p): what comes meanwhile.
 template <class T, bool ADD, class Lines>
@@ -107,6 +109,7 @@ struct Groups {
     }
 };
 
+// The sum of the slots' sums.
 template <class V, int COUNT>
 static inline V together(const V (&sums)[COUNT]) {
     V sum = sums[0];

@@ -57,6 +57,7 @@ const Kind kKinds[] = {
     {"LSTM coupled", gates(false, true)},
     {"LSTM projection", plain(Cell::lstm), true},
     {"LSTM all", dropout(zoneout(gates(true, true, normalised(Cell::lstm)), true)), true},
+    {"LSTM all, four gates", dropout(zoneout(gates(true, false, normalised(Cell::lstm)), true)), true},
     {"MinGRU", zoneout(plain(Cell::min_gru), true)},
     {"MinLSTM", plain(Cell::min_lstm)},
     {"IndRNN", zoneout(plain(Cell::ind_rnn, Nonlinearity::relu), true)},

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 import throughtime.nn
@@ -118,6 +119,13 @@ def test_compiled_they_are_random_too(backend: str) -> None:
         assert mask.dtype == torch.bool
         assert abs(mask.double().mean().item() - 0.3) < 5 * (0.21 / mask.numel()) ** 0.5
     assert abs((first & second).double().mean().item() - 0.09) < 5 * (0.09 * 0.91 / first.numel()) ** 0.5
+
+
+def test_masks_without_values() -> None:
+    with FakeTensorMode():
+        fake = booleans((2, 3), 0.3, CPU)
+    for mask in (fake, booleans((2, 3), 0.3, torch.device("meta"))):
+        assert (mask.shape, mask.dtype) == ((2, 3), torch.bool)
 
 
 @pytest.mark.parametrize("randomness", ["same", "different"])
