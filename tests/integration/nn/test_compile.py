@@ -114,6 +114,7 @@ def test_exported_with_lengths_and_steps_that_change(cell: str, options: dict[st
 
 
 def test_the_operators_pass_torchs_own_checks() -> None:
+    torch.library.opcheck(torch.ops.throughtime.booleans.default, (torch.tensor([7]), [3, 5], 100))
     x = torch.randn(6, 3, 4, requires_grad=True)
     weights = [torch.randn(20, 4), torch.randn(20, 5), torch.randn(20), torch.randn(20)]
     for weight in weights:
