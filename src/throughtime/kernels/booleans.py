@@ -15,6 +15,7 @@ def draw_booleans(start: int, level: int, out: Any) -> None:
 
     Raises:
         OptionError: level is not in -2^15 .. 2^15 - 1.
+        TypeError: out is no such array.
     """
     from throughtime.kernels import _core
 

@@ -28,7 +28,7 @@ def booleans(shape: Sequence[int], share: float, device: torch.device) -> Tensor
         drawn: Tensor = _operator(start, shape, level)
         return drawn
     if torch._C._functorch.peek_interpreter_stack() is not None or torch._C._get_tracing_state() is not None:
-        return by_torch(start, shape, level)  # their own support knows no operator of ours
+        return by_torch(start, shape, level)  # which know no operator of ours
     return _drawn(start, shape, level)
 
 
