@@ -183,8 +183,8 @@ def against_equations(run: Run, draws: Callable[..., Any]) -> Callable[..., None
         upstream = [[part.numpy() for part in by_layer(got.upstream, f"state{name}", layer)] for name in names]
         expected = equations.backward(trace, got.upstream["output"].numpy(), *upstream)
 
-        # Normalisation amplifies rounding: with 4 of the seeds 1 to 12 a case or two of the 61 in float32 miss OUTPUT, on
-        # either backend.
+        # Normalisation amplifies rounding: with 4 of the seeds 1 to 12 a case or two of the 61 in float32 miss OUTPUT,
+        # on either backend.
         amplified = options.layer_norm and x.dtype == torch.float32
         output = tolerances.OUTPUT_NORMALISED if amplified else tolerances.OUTPUT
         check(got.values["output"], trace.output, output)
