@@ -54,7 +54,7 @@ public:
     }
 
 protected:
-    static constexpr int kLists = 9;
+    static constexpr int kLists = 10;
 
     i64 rank(i64 row) const { return share_.rank(row); }
     BackwardCells<T> cells() const { return {lay_, d_.packed}; }
@@ -65,7 +65,7 @@ protected:
 
     void take(char* own, char* shared) {
         T*** const lists[] = {const_cast<T***>(&at_.d_y), const_cast<T***>(&at_.h), const_cast<T***>(&at_.h_prev),
-                              const_cast<T***>(&at_.c_prev), const_cast<T***>(&at_.saved), const_cast<T***>(&at_.d_later),
+                              const_cast<T***>(&at_.masks), const_cast<T***>(&at_.c_prev), const_cast<T***>(&at_.saved), const_cast<T***>(&at_.d_later),
                               &at_.d_gates, &at_.direct, &at_.d_c};
         for (T*** list : lists) {
             *list = reinterpret_cast<T**>(own);
@@ -102,6 +102,7 @@ protected:
             at_.d_y[row] = d_.d_y.at(t, b);
             at_.h[row] = d_.y.at(t, b);
             at_.h_prev[row] = !first ? d_.y.at(before, b) : d_.h_0.data != nullptr ? d_.h_0.at(b) : zeros_;
+            if (lay_.options.recurrent_mask) at_.masks[row] = d_.masks.recurrent.at(b);
             at_.saved[row] = d_.saved + token * lay_.saved_width();
             if (lay_.options.cell == Cell::lstm) {
                 at_.c_prev[row] = !first ? d_.saved + (plan.offset[before] + k) * lay_.saved_width() + 4 * lay_.Hp
@@ -135,6 +136,7 @@ protected:
             for (i64 row = 0; row < rows_; ++row) {
                 const i64 k = rank(row);
                 at_.d_later[row] = hidden_side(plan.offset[d_.reverse ? plan.length[k] - 1 : 0] + k);
+                if (lay_.options.recurrent_mask) at_.masks[row] = d_.masks.recurrent.at(plan.order[k]);
                 at_.direct[row] = direct_ + k * lay_.Hp;
             }
             for_panels(rows_, [&](auto R, auto NB, i64 first, i64 p) {

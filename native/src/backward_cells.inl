@@ -10,6 +10,7 @@ struct BackRows {
     const T** d_y;      // H
     const T** h;        // h_t, H
     const T** h_prev;   // h_{t-1}, H
+    const T** masks;    // H, of h_{t-1} where weight_hh met it; only with a recurrent mask
     const T** c_prev;   // LSTM: H real units
     const T** saved;    // saved_width
     const T** d_later;  // d_gates of the later step, from the hidden side's first slot; zeros at the last
@@ -54,12 +55,19 @@ struct BackwardCells {
     void d_hidden(const BackRows<T>& at, i64 first, i64 p, const Lines& lines, V (&acc)[R][NB]) const {
         const i64 u = p * kBlocks * L;
         const i64 K = (lay.reset_before() ? 2 : lay.hidden_slots) * lay.Hp;
+        const bool masked = lay.options.recurrent_mask;
 #pragma GCC unroll 8
         for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 4
-            for (int j = 0; j < NB; ++j) acc[r][j] = load(at.direct[first + r] + u + j * L);
+            for (int j = 0; j < NB; ++j) acc[r][j] = masked ? V{} : load(at.direct[first + r] + u + j * L);
         }
         product_for_cell<T, R, NB, true>(at.d_later + first, K, packed + p * K * kBlocks * L, acc, lines);
+        for (int r = 0; masked && r < R; ++r) {
+            for (int j = 0; j < NB; ++j) {
+                const i64 to = u + j * L;
+                acc[r][j] = S::fma(acc[r][j], load_part(at.masks[first + r] + to, real_lanes(to)), load(at.direct[first + r] + to));
+            }
+        }
     }
 
     template <int R, int NB>

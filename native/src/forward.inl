@@ -96,7 +96,7 @@ public:
     static std::size_t workspace_size(const Layout<T>& lay, i64 batch) {
         const i64 tokens = chunk_size(lay, batch);
         return Workspace::size_of<T>(tokens * lay.input_width()) + Workspace::size_of<const T*>(tokens) +
-               8 * Workspace::size_of<T*>(batch);
+               9 * Workspace::size_of<T*>(batch) + (lay.options.recurrent_mask ? Workspace::size_of<T>(batch * lay.Hp) : 0);
     }
     // Shared by the threads of a direction: zeros, c without `saved`, and the first half's results.
     static std::size_t shared_size(const Layout<T>& lay, i64 batch) {
@@ -136,11 +136,12 @@ protected:
         };
         gates_ = reinterpret_cast<T*>(piece(Workspace::size_of<T>(chunk_tokens_ * lay_.input_width())));
         x_rows_ = reinterpret_cast<const T**>(piece(Workspace::size_of<const T*>(chunk_tokens_)));
-        T*** const lists[] = {const_cast<T***>(&at_.h_prev), const_cast<T***>(&at_.c_prev), const_cast<T***>(&at_.gates),
-                              &at_.y, &at_.c, &at_.saved, &at_.reset_h, &at_.update};
+        T*** const lists[] = {const_cast<T***>(&at_.h_prev), const_cast<T***>(&at_.left), const_cast<T***>(&at_.c_prev),
+                              const_cast<T***>(&at_.gates), &at_.y, &at_.c, &at_.saved, &at_.reset_h, &at_.update};
         for (T*** list : lists) {
             *list = reinterpret_cast<T**>(piece(Workspace::size_of<T*>(rows_)));
         }
+        masked_ = reinterpret_cast<T*>(own);
         zeros_ = reinterpret_cast<const T*>(shared);
         first_ = reinterpret_cast<T*>(shared + Workspace::size_of<T>(lay_.Hp));
         second_ = first_ + Workspace::size_of<T>(layer_.plan.batch * lay_.Hp) / sizeof(T);
@@ -171,6 +172,7 @@ protected:
                                                      : gates + row * lay_.input_width();
             at_.y[row] = d_.y.at(t, b);
             at_.h_prev[row] = !first ? d_.y.at(before, b) : d_.h_0.data != nullptr ? d_.h_0.at(b) : zeros_;
+            at_.left[row] = lay_.options.recurrent_mask ? masked(row, b) : at_.h_prev[row];
             T* const saved = d_.saved != nullptr ? d_.saved + token * lay_.saved_width() : nullptr;
             at_.saved[row] = saved;
             if (lay_.options.cell == Cell::lstm) {
@@ -183,6 +185,14 @@ protected:
             at_.reset_h[row] = first_ + k * lay_.Hp;
             at_.update[row] = second_ + k * lay_.Hp;
         }
+    }
+
+    // h_{t-1} as weight_hh meets it, in a copy of this thread's: backward masks it again.
+    const T* masked(i64 row, i64 b) {
+        T* const to = masked_ + row * lay_.Hp;
+        const T* const mask = d_.masks.recurrent.at(b);
+        for (i64 u = 0; u < lay_.P; ++u) to[u] = at_.h_prev[row][u] * mask[u];
+        return to;
     }
 
     template <int NV, class F>
@@ -257,6 +267,7 @@ protected:
     Blocks blocks_{0, lay_.blocks};
     T* gates_ = nullptr;
     const T** x_rows_ = nullptr;
+    T* masked_ = nullptr;  // by row of this thread
     StepRows<T> at_{};
     const T* zeros_ = nullptr;
     T* first_ = nullptr;   // by rank: c of inference, or r * h

@@ -9,6 +9,7 @@ namespace throughtime::THROUGHTIME_NAMESPACE {
 template <class T>
 struct StepRows {
     const T** h_prev;  // H
+    const T** left;    // H, what weight_hh multiplies: h_prev, or its masked copy
     const T** c_prev;  // LSTM: H real units
     const T** gates;   // input projection, input_width
     T** y;             // out, H
@@ -36,10 +37,10 @@ struct ForwardCells {
         const i64 u = p * L;
         const T* const panel = packed + lay.hidden_at() + p * lay.H * 4 * L;
         if (table) {
-            product_for_cell<T, R, 4, false>(at.h_prev + first, lay.H, panel, acc, coming<R>(at, first, u));
+            product_for_cell<T, R, 4, false>(at.left + first, lay.H, panel, acc, coming<R>(at, first, u));
         } else {
             prefetch<R>(at, first, u);
-            product_for_cell<T, R, 4, false>(at.h_prev + first, lay.H, panel, acc);
+            product_for_cell<T, R, 4, false>(at.left + first, lay.H, panel, acc);
         }
 #pragma GCC unroll 8
         for (int r = 0; r < R; ++r) {
@@ -68,7 +69,7 @@ struct ForwardCells {
         const i64 u = p * L, Hp = lay.Hp;
         prefetch<R>(at, first, u);
         const V bias_hn = load(packed + lay.bias_hn_at() + u);
-        product_for_cell<T, R, 3, false>(at.h_prev + first, lay.H, packed + lay.hidden_at() + p * lay.H * 3 * L, acc);
+        product_for_cell<T, R, 3, false>(at.left + first, lay.H, packed + lay.hidden_at() + p * lay.H * 3 * L, acc);
         const int n = real_lanes(p);
         // Twice over the rows: the candidate waits for the reset, and a processor looks little more than a row ahead.
         for (int r = 0; r < R; ++r) {
@@ -96,7 +97,7 @@ struct ForwardCells {
     void reset_and_update(const StepRows<T>& at, i64 first, i64 p) const {
         V acc[R][2];
         const i64 u = p * L, Hp = lay.Hp;
-        product_for_cell<T, R, 2, false>(at.h_prev + first, lay.H, packed + lay.hidden_at() + p * lay.H * 2 * L, acc);
+        product_for_cell<T, R, 2, false>(at.left + first, lay.H, packed + lay.hidden_at() + p * lay.H * 2 * L, acc);
 #pragma GCC unroll 8
         for (int r = 0; r < R; ++r) {
             acc[r][0] += load(at.gates[first + r] + Hp + u);
@@ -141,7 +142,7 @@ struct ForwardCells {
     void rnn(const StepRows<T>& at, i64 first, i64 p) const {
         V acc[R][NB];
         const i64 u = p * kBlocks * L;
-        product_for_cell<T, R, NB, false>(at.h_prev + first, lay.H, packed + lay.hidden_at() + p * lay.H * kBlocks * L, acc);
+        product_for_cell<T, R, NB, false>(at.left + first, lay.H, packed + lay.hidden_at() + p * lay.H * kBlocks * L, acc);
         add_projection<R, NB>(at, first, u, acc);
         switch (lay.options.nonlinearity) {
             case Nonlinearity::tanh: return finish_rnn<Nonlinearity::tanh>(at, first, u, acc);

@@ -127,6 +127,8 @@ static void gradient_of_parameters(const BackwardLayer<T>& layer, const Backward
     const WeightProduct of_reset_h{0, d.d_weights.weight_hh != nullptr && lay.reset_before() ? 1 : 0, lay.H};
     using Gradient = WeightGradient<T>;
 
+    const bool masked = lay.options.recurrent_mask;
+
     const int threads = threads_for(layer.threads, lay.blocks, tokens * (lay.I + lay.H) * lay.Hp);
     const i64 sums_x = Gradient::sums_size(lay, of_x), sums_h = Gradient::sums_size(lay, of_h);
     const i64 sums_output = Gradient::sums_size(projection, of_output);
@@ -159,9 +161,9 @@ static void gradient_of_parameters(const BackwardLayer<T>& layer, const Backward
         const i64 first_block = biases * thread / count, last_block = biases * (thread + 1) / count;
         for (i64 i = first_block * Gradient::L; i < last_block * Gradient::L; ++i) columns[i] = T(0);
         Tokens at{plan};
-        const T* rows_of[2][4][kTokens];
+        const T* rows_of[2][5][kTokens];
         // Rows of the other factors, of the chunk that begins with token `first`; of how many.
-        const auto find_rows = [&](i64 first, const T* (&rows)[4][kTokens]) {
+        const auto find_rows = [&](i64 first, const T* (&rows)[5][kTokens]) {
             const i64 last = least(tokens, first + kTokens);
             at.each(first, last, [&](i64 i, i64 t, i64 k) {
                 const i64 b = plan.order[k];
@@ -169,7 +171,7 @@ static void gradient_of_parameters(const BackwardLayer<T>& layer, const Backward
                 rows[0][i] = layer.x.at(t, b);
                 rows[1][i] = !starts ? d.y.at(d.reverse ? t + 1 : t - 1, b) : d.h_0.data != nullptr ? d.h_0.at(b) : zeros;
                 const T* const saved = d.saved + (first + i) * lay.saved_width();
-                if (lay.options.recurrent_mask) rows[1][i] = saved + lay.of_masked * lay.Hp;
+                if (masked) rows[4][i] = d.masks.recurrent.at(b);
                 rows[2][i] = saved + 3 * lay.Hp;
                 rows[3][i] = saved + lay.of_output * lay.Hp;
             });
@@ -179,6 +181,7 @@ static void gradient_of_parameters(const BackwardLayer<T>& layer, const Backward
         for (i64 first = 0, chunk = 0; first < tokens; ++chunk) {
             const auto& rows = rows_of[chunk % 2];
             const T* const d_gates = d.d_gates + first * width;
+            const T* const* const masks = masked ? rows[4] : nullptr;
             const i64 after = first + n, next = after < tokens ? find_rows(after, rows_of[(chunk + 1) % 2]) : 0;
             Ahead<T> ahead;
             ahead.add(d_gates + n * width + x.first_column(), width, x.columns(), next);
@@ -186,10 +189,10 @@ static void gradient_of_parameters(const BackwardLayer<T>& layer, const Backward
             ahead.add(rows_of[(chunk + 1) % 2][0], x.columns() > 0 ? lay.I : 0, next);
             ahead.add(rows_of[(chunk + 1) % 2][1], h.columns() > 0 ? lay.P : 0, next);
             if (together) {
-                Gradient::add(d_gates, width, n, {{x, rows[0], at_x}, {h, rows[1], at_h}}, ahead, work);
+                Gradient::add(d_gates, width, n, {{x, rows[0], at_x}, {h, rows[1], at_h, masks}}, ahead, work);
             } else {
                 Gradient::add(d_gates, width, n, {{x, rows[0], at_x}}, ahead, work);
-                Gradient::add(d_gates, width, n, {{h, rows[1], at_h}}, ahead, work);
+                Gradient::add(d_gates, width, n, {{h, rows[1], at_h, masks}}, ahead, work);
             }
             Gradient::add(d_gates, width, n, {{reset_h, rows[2], at_reset}}, ahead, work);
             Gradient::add(d_gates + lay.projected_at(), width, n, {{output, rows[3], at_output}}, ahead, work);

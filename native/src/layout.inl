@@ -5,7 +5,7 @@
 // Panels by gates hold, for one block of `lanes` units, a vector for each gate, so that the sums of a unit's gates meet in
 // registers and become its new state there. Panels by blocks hold up to four blocks of units of one gate.
 //
-// A *variant* is a layer with any option from layer_norm on, or one of the cells without a recurrent matrix. Its sums meet in
+// A *variant* is a layer with any option from layer_norm on but the recurrent mask, or one of the cells without a recurrent matrix. Its sums meet in
 // memory instead (see variants.inl); behind the plain layer's packed weights lie its vectors, `Hp` each, and weight_hr.
 
 namespace throughtime::THROUGHTIME_NAMESPACE {
@@ -28,7 +28,7 @@ struct Layout {
     int saved_slots = 0;
     // Of variants only.
     int raw_slot = 0;         // of d_gates, layer_norm: gradients of the hidden side's sums before they are normalised
-    int of_input = 0, of_hidden = 0, of_cell = 0, of_masked = 0, of_output = 0;  // slots of saved, see `lay_out_variant`
+    int of_input = 0, of_hidden = 0, of_cell = 0, of_output = 0;  // slots of saved, see `lay_out_variant`
 
     explicit Layout(const Options& o)
         : options(o), I(o.input_size), H(o.hidden_size), Hp(padded<T>(o.hidden_size)), P(o.proj_size ? o.proj_size : H),
@@ -67,7 +67,7 @@ struct Layout {
 
     bool variant() const {
         const Options& o = options;
-        return o.cell > Cell::lstm || o.layer_norm || o.zoneout_h > 0 || o.zoneout_c > 0 || o.recurrent_mask || o.peephole ||
+        return o.cell > Cell::lstm || o.layer_norm || o.zoneout_h > 0 || o.zoneout_c > 0 || o.peephole ||
                o.coupled_gates || o.proj_size > 0;
     }
     bool has_c() const { return options.cell == Cell::lstm; }
@@ -132,7 +132,7 @@ struct Layout {
 
 private:
     // Further slots of saved and d_gates. Saved: layer_norm: the normalised sums of each side, and the normalised c;
-    // recurrent dropout: the masked h_{t-1}; projection: o * tanh(c). An RNN saves φ.
+    // projection: o * tanh(c). An RNN saves φ.
     void lay_out_variant() {
         if (options.cell == Cell::rnn) saved_slots = 1;
         const auto more = [this](int slots) {
@@ -147,7 +147,6 @@ private:
             gates_slots += hidden_slots;
             first_hidden = raw_slot;
         }
-        if (options.recurrent_mask) of_masked = more(1);
         if (options.proj_size) of_output = more(1);
     }
 };

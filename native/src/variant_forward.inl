@@ -15,7 +15,7 @@ public:
           cells_{lay_, direction.packed + lay_.vectors_at(), direction.packed + lay_.bias_hn_at()} {}
 
     static std::size_t workspace_size(const Layout<T>& lay, i64 batch) {
-        return Base::workspace_size(lay, batch) + Workspace::size_of<T>(batch * lay.Hp) + 4 * Workspace::size_of<T*>(batch);
+        return Base::workspace_size(lay, batch) + 3 * Workspace::size_of<T*>(batch);
     }
     // Further: by rank, sums of the hidden side, sums of the projection, and what is saved where nothing is; and the input
     // projection of a chunk, of which rows are normalised whole.
@@ -47,9 +47,7 @@ public:
 private:
     void take(char* own, char* shared) {
         const i64 batch = layer_.plan.batch;
-        masked_ = reinterpret_cast<T*>(own);
-        own += Workspace::size_of<T>(batch * lay_.Hp);
-        T*** const lists[] = {const_cast<T***>(&left_), &sums_rows_, &output_rows_, &projected_rows_};
+        T*** const lists[] = {&sums_rows_, &output_rows_, &projected_rows_};
         for (T*** list : lists) {
             *list = reinterpret_cast<T**>(own);
             own += Workspace::size_of<T*>(batch);
@@ -74,22 +72,6 @@ private:
                 zone_of<T>(d_.masks.zoneout_c, o.zoneout_c, o.zoneout_masks, t, b)};
     }
 
-    // What the product reads: h_{t-1}, masked in a copy of this thread's.
-    void before_product(i64 row) {
-        left_[row] = at_.h_prev[row];
-        sums_rows_[row] = sums_ + rank(row) * lay_.hidden_slots * lay_.Hp;
-        if (!lay_.options.recurrent_mask) return;
-        T* const to = masked_ + row * lay_.Hp;
-        const T* const mask = d_.masks.recurrent.at(layer_.plan.order[rank(row)]);
-        for (i64 u = 0; u < lay_.P; ++u) to[u] = at_.h_prev[row][u] * mask[u];
-        left_[row] = to;
-        // Saved by one thread: the weights' gradient needs it.
-        if (!share_.by_units || share_.member == 0) {
-            T* const keep = saved(row) + lay_.of_masked * lay_.Hp;
-            __builtin_memcpy(keep, to, static_cast<std::size_t>(lay_.P) * sizeof(T));
-        }
-    }
-
     void multiply(i64 n) {
         const T* const packed = d_.packed + lay_.hidden_at();
         const i64 K = lay_.P, Hp = lay_.Hp;
@@ -97,10 +79,10 @@ private:
             ForwardCells<T>{lay_, d_.packed}.template prefetch<decltype(R)::value>(at_, first, p * kLanes<T>);
         };
         switch (lay_.hidden_slots) {
-            case 4: return multiply_by_gates<T, 4>(left_, n, K, packed, Hp, blocks_.first, blocks_.last, sums_rows_, ahead);
-            case 3: return multiply_by_gates<T, 3>(left_, n, K, packed, Hp, blocks_.first, blocks_.last, sums_rows_, ahead);
+            case 4: return multiply_by_gates<T, 4>(at_.left, n, K, packed, Hp, blocks_.first, blocks_.last, sums_rows_, ahead);
+            case 3: return multiply_by_gates<T, 3>(at_.left, n, K, packed, Hp, blocks_.first, blocks_.last, sums_rows_, ahead);
             case 1:
-                return multiply_by_blocks<T, false>(left_, n, K, packed, lay_.blocks, blocks_.first / kBlocks,
+                return multiply_by_blocks<T, false>(at_.left, n, K, packed, lay_.blocks, blocks_.first / kBlocks,
                                                     ceil_div(blocks_.last, kBlocks), sums_rows_, nothing_comes);
             default: return;
         }
@@ -119,9 +101,7 @@ private:
         // Of a copy the compiler knows that no store changes it: what is used of it stays in registers.
         const VariantCells<T> cells = cells_;
         const bool norm = lay_.options.layer_norm;
-        for (i64 row = 0; row < n; ++row) {
-            before_product(row);
-        }
+        for (i64 row = 0; row < n; ++row) sums_rows_[row] = sums_ + rank(row) * lay_.hidden_slots * lay_.Hp;
         multiply(n);
         if (norm) wait();
         for (i64 row = 0; row < n; ++row) {
@@ -155,8 +135,6 @@ private:
 
     Blocks h_panels_;  // of the projection's product
     VariantCells<T> cells_;
-    T* masked_ = nullptr;
-    const T** left_ = nullptr;
     T** sums_rows_ = nullptr;
     T** output_rows_ = nullptr;
     T** projected_rows_ = nullptr;

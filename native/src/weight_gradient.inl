@@ -95,11 +95,12 @@ public:
         }
     }
 
-    // One of the gradients that `add` adds to: the rows of its other factor, and its sums.
+    // One of the gradients that `add` adds to: the rows of its other factor, its sums, and what each row is multiplied by, or null.
     struct Term {
         const WeightGradient& gradient;
         const T* const* rows;
         T* sums;
+        const T* const* masks = nullptr;
     };
 
     // Adds `count` <= kTokens tokens, their d_gates rows gates_stride apart, to gradients of the same columns of d_gates.
@@ -111,7 +112,7 @@ public:
         T* tiles = work;
         for (const Term& term : terms) {
             for (i64 p = 0; p < term.gradient.panels_; ++p, tiles += kTokens * kWidth) {
-                term.gradient.pack_panel(term.rows, count, p, tiles);
+                term.gradient.pack_panel(term.rows, term.masks, count, p, tiles);
             }
         }
         for (i64 first = first_column; first < last_column; first += kGroup) {
@@ -149,16 +150,18 @@ private:
         return sums + (p * all_ + row) * kWidth;
     }
 
-    void pack_panel(const T* const* rows, i64 count, i64 p, T* panel) const {
+    void pack_panel(const T* const* rows, const T* const* masks, i64 count, i64 p, T* panel) const {
         const i64 from = p * kWidth, real = least(kWidth, product_.columns - from);
         for (i64 i = 0; i < count; ++i) {
             T* const out = panel + i * vectors(p) * L;
-            if (real == kWidth) {
+            if (real == kWidth && masks == nullptr) {
                 __builtin_memcpy(out, rows[i] + from, kWidth * sizeof(T));
                 continue;
             }
             for (int j = 0; j < vectors(p); ++j) {
-                store(out + j * L, load_part(rows[i] + from + j * L, static_cast<int>(least(L, real - j * L))));
+                const int n = static_cast<int>(least(L, real - j * L));
+                const Vec<T> row = load_part(rows[i] + from + j * L, n);
+                store(out + j * L, masks == nullptr ? row : row * load_part(masks[i] + from + j * L, n));
             }
         }
     }

@@ -18,6 +18,7 @@ CELLS: dict[str, dict[str, Any]] = {
     "GRU-after": {"cell": "GRU"},
     "GRU-before": {"cell": "GRU", "reset_after": False},
     "LSTM": {"cell": "LSTM"},
+    "LSTM-recurrent-dropout": {"cell": "LSTM", "recurrent_dropout": 0.3},
     "GRU-variants": {"cell": "GRU", "layer_norm": True, "zoneout": (0.3, 0.0), "recurrent_dropout": 0.3},
     "LSTM-variants": {
         "cell": "LSTM",
