@@ -15,30 +15,32 @@ struct Kept {
     ~Kept() { ::operator delete(block, kLine); }
 };
 
-thread_local Kept kept;
+// A variant's backward pass has a workspace for the whole of it, and others inside.
+thread_local Kept kept_blocks[2];
 
 }  // namespace
 
 void Workspace::reserve(std::size_t bytes) {
-    if (kept.in_use || bytes > kKept) {
-        block_ = at_ = static_cast<char*>(::operator new(bytes, kLine));
-        own_ = true;
+    for (Kept& kept : kept_blocks) {
+        if (kept.in_use || bytes > kKept) continue;
+        if (kept.size < bytes) {
+            ::operator delete(kept.block, kLine);
+            kept.block = nullptr;
+            kept.size = 0;
+            kept.block = static_cast<char*>(::operator new(bytes, kLine));
+            kept.size = bytes;
+        }
+        kept.in_use = true;
+        in_use_ = &kept.in_use;
+        block_ = at_ = kept.block;
         return;
     }
-    if (kept.size < bytes) {
-        ::operator delete(kept.block, kLine);
-        kept.block = nullptr;
-        kept.size = 0;
-        kept.block = static_cast<char*>(::operator new(bytes, kLine));
-        kept.size = bytes;
-    }
-    kept.in_use = true;
-    block_ = at_ = kept.block;
+    block_ = at_ = static_cast<char*>(::operator new(bytes, kLine));
 }
 
 Workspace::~Workspace() {
-    if (own_) ::operator delete(block_, kLine);
-    else if (block_ != nullptr) kept.in_use = false;
+    if (in_use_ != nullptr) *in_use_ = false;
+    else ::operator delete(block_, kLine);
 }
 
 }  // namespace throughtime

@@ -15,7 +15,8 @@ public:
     Workspace(const Workspace&) = delete;
     Workspace& operator=(const Workspace&) = delete;
 
-    // The calling thread's block, of at least `bytes`. Throws std::bad_alloc. Nested use gets a block of its own.
+    // A block of the calling thread, of at least `bytes`. Throws std::bad_alloc. Two are kept; use nested deeper than that, like a
+    // large one, gets a block of its own.
     void reserve(std::size_t bytes);
 
     template <class T>
@@ -34,7 +35,7 @@ public:
 private:
     char* block_ = nullptr;
     char* at_ = nullptr;
-    bool own_ = false;
+    bool* in_use_ = nullptr;  // of the kept block; null: its own
 };
 
 }  // namespace throughtime
