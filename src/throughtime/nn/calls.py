@@ -13,7 +13,7 @@ from throughtime import kernels
 from throughtime.kernels import BatchPlan, NativeLayer
 from throughtime.nn.arrays import array, whole, with_whole_features
 from throughtime.nn.masks import LayerMasks
-from throughtime.nn.packing import packed
+from throughtime.nn.packing import BACKWARD, FORWARD, packed
 from throughtime.spec.cells import LayerOptions
 from throughtime.spec.errors import ShapeError
 
@@ -119,13 +119,13 @@ def new_ends(call: LayerCall, x: Tensor, batch: int) -> tuple[Tensor, Tensor]:
     return h_n, c_n
 
 
-def pack(call: LayerCall, weights: Sequence[Tensor], *, backward: bool) -> list[Tensor]:
-    """Each direction's weights in the layout of `forward`, or of `backward`."""
+def pack(call: LayerCall, weights: Sequence[Tensor], *passes: bool) -> list[list[Tensor]]:
+    """For each of `passes` (packing.FORWARD, BACKWARD) each direction's weights in its layout."""
     count = len(weights) // call.options.num_directions
-    return [
-        packed(call.kernels, call.options, 0, weights[d : d + count], backward=backward)
-        for d in range(0, len(weights), count)
+    by_direction = [
+        packed(call.kernels, call.options, 0, weights[d : d + count], *passes) for d in range(0, len(weights), count)
     ]
+    return [list(of_pass) for of_pass in zip(*by_direction, strict=True)]
 
 
 def forward(
@@ -160,7 +160,7 @@ def forward(
     if results is None:
         results = new_results(call, steps, lengths, save, None if padded else plan.tokens)
     y, h_n, c_n, saved = results
-    by_direction = pack(call, weights, backward=False) if packs is None else packs
+    by_direction = pack(call, weights, FORWARD)[0] if packs is None else packs
     call.kernels.forward(
         plan,
         array(x) if ids is None else None,
@@ -203,11 +203,15 @@ def new_gradients(
     fake: bool = False,
 ) -> list[Tensor]:
     """Uninitialised gradients of x, h_0, c_0 and each weight; empty where not `wanted`. fake: see `new_results`."""
-    new = Tensor.new_empty if fake else new_result
-    return [
-        new(tensor, tensor.shape) if want and tensor is not None else x.new_empty(0)
-        for tensor, want in zip((x, h_0, c_0, *weights), wanted, strict=True)
-    ]
+    results = []
+    for tensor, want in zip((x, h_0, c_0, *weights), wanted, strict=True):
+        if not want or tensor is None:
+            results.append(x.new_empty(0))
+        elif fake or tensor.nbytes < _LARGE:
+            results.append(torch.empty_like(tensor, memory_format=torch.contiguous_format))
+        else:
+            results.append(new_result(tensor, tensor.shape))
+    return results
 
 
 def new_d_gates(call: LayerCall, x: Tensor, tokens: int) -> list[Tensor]:
@@ -250,7 +254,7 @@ def backward(
         array(result) if want and place not in later else None
         for place, (result, want) in enumerate(zip(results, wanted, strict=True))
     )
-    by_direction = pack(call, weights, backward=True) if packs is None else packs
+    by_direction = pack(call, weights, BACKWARD)[0] if packs is None else packs
     d_gates = new_d_gates(call, x, plan.tokens) if d_gates is None else d_gates
     call.kernels.backward(
         plan,

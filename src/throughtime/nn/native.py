@@ -14,6 +14,7 @@ from throughtime.nn.acting import of_layer
 from throughtime.nn.calls import LayerCall
 from throughtime.nn.lengths import Unpadded, check_lengths, rows_of_tokens
 from throughtime.nn.masks import LayerMasks, padded
+from throughtime.nn.packing import BACKWARD, FORWARD
 from throughtime.nn.remembered import remembered
 from throughtime.nn.state import State, zero_state
 from throughtime.spec.cells import LayerOptions
@@ -120,8 +121,10 @@ class _Layer(torch.autograd.Function):
         c_0: Tensor | None,
         *weights: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        y, h_n, c_n, saved = calls.forward(call, plan, x, lengths, h_0, c_0, weights, True, ids, masks)
-        ctx.call, ctx.plan, ctx.by_step, ctx.masks = call, plan, by_step, masks
+        # Both at once: to know kept ones by their weights' values, all weights are read.
+        packs, packs_back = calls.pack(call, weights, FORWARD, BACKWARD)
+        y, h_n, c_n, saved = calls.forward(call, plan, x, lengths, h_0, c_0, weights, True, ids, masks, packs=packs)
+        ctx.call, ctx.plan, ctx.by_step, ctx.masks, ctx.packs = call, plan, by_step, masks, packs_back
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(x, lengths, h_0, c_0, y, saved, ids, index, *weights)
         return y, h_n, c_n
@@ -139,7 +142,7 @@ class _Layer(torch.autograd.Function):
         else:
             call, plan = ctx.call, ctx.plan
             found = calls.backward(
-                call, plan, x, h_0, c_0, weights, y, saved, d_y, d_h_n, d_c_n, wanted, ids, ctx.masks
+                call, plan, x, h_0, c_0, weights, y, saved, d_y, d_h_n, d_c_n, wanted, ids, ctx.masks, packs=ctx.packs
             )
         d_x, *others = (part if want else None for part, want in zip(found, wanted, strict=True))
         return (*[None] * 6, d_x, None, *others)

@@ -17,6 +17,7 @@ from throughtime.nn import calls
 from throughtime.nn.cells import Weights
 from throughtime.nn.masks import LayerMasks
 from throughtime.nn.one_layer import RunLayer
+from throughtime.nn.packing import BACKWARD, FORWARD
 from throughtime.nn.state import State
 from throughtime.spec.cells import LayerOptions
 
@@ -71,11 +72,11 @@ class OnCore:
 
     @cached_property
     def _packs(self) -> list[Tensor]:
-        return calls.pack(self._call, self._weights, backward=False)
+        return calls.pack(self._call, self._weights, FORWARD)[0]
 
     @cached_property
     def _packs_back(self) -> list[Tensor]:
-        return calls.pack(self._call, self._weights, backward=True)
+        return calls.pack(self._call, self._weights, BACKWARD)[0]
 
     def run(self, stretch: Stretch, y: Tensor | None = None) -> tuple[Tensor, State]:
         x = stretch.x

@@ -5,7 +5,7 @@ change weights without counting. Looking at every weight costs a fraction of pac
 """
 
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import torch
 from torch import Tensor
@@ -16,6 +16,9 @@ from throughtime.kernels import NativeLayer
 from throughtime.nn.arrays import array, whole
 from throughtime.spec.cells import LayerOptions
 
+FORWARD: Final = False
+BACKWARD: Final = True
+
 _Packed: TypeAlias = tuple[NativeLayer, int, dict[bool, Tensor]]
 """For which kernels, the fingerprint of the weights, and what they were packed to, by direction of the pass."""
 
@@ -24,27 +27,27 @@ _kept = WeakIdKeyDictionary()
 
 
 def packed(
-    layer: NativeLayer, options: LayerOptions, index: int, weights: Sequence[Tensor], *, backward: bool
-) -> Tensor:
-    """The weights of one direction in the kernels' layout.
+    layer: NativeLayer, options: LayerOptions, index: int, weights: Sequence[Tensor], *passes: bool
+) -> list[Tensor]:
+    """The weights of one direction in the kernels' layout, for each of `passes`, FORWARD or BACKWARD.
 
     Args:
         layer: the kernels of layer `index` of a stack with these options.
         weights: of the layer, in the order of `spec.cells.direction_shapes`.
-        backward: for the backward pass, which needs another layout.
     """
     fingerprint = layer.fingerprint(_arrays(weights))
     kept: _Packed | None = _kept.get(weights[0])  # type: ignore[no-untyped-call]
     if kept is None or kept[0] is not layer or kept[1] != fingerprint:
         kept = (layer, fingerprint, {})
         _kept[weights[0]] = kept
-    if backward not in kept[2]:
-        size = layer.packed_backward if backward else layer.packed_forward
-        result = torch.empty(size, dtype=weights[0].dtype)
-        # Arrays anew: a capsule can be read once.
-        layer.pack(kernels.by_kind(options, index, _arrays(weights)), backward, array(result))
-        kept[2][backward] = result
-    return kept[2][backward]
+    for backward in passes:
+        if backward not in kept[2]:
+            size = layer.packed_backward if backward else layer.packed_forward
+            result = torch.empty(size, dtype=weights[0].dtype)
+            # Arrays anew: a capsule can be read once.
+            layer.pack(kernels.by_kind(options, index, _arrays(weights)), backward, array(result))
+            kept[2][backward] = result
+    return [kept[2][backward] for backward in passes]
 
 
 def forget(weights: Sequence[Tensor]) -> None:

@@ -10,7 +10,7 @@ from throughtime.kernels import NativeStream
 from throughtime.nn import calls, native
 from throughtime.nn.acting import acting
 from throughtime.nn.arrays import array, whole
-from throughtime.nn.packing import packed
+from throughtime.nn.packing import FORWARD, packed
 from throughtime.nn.plain import LayerWeights
 from throughtime.nn.stack import run_stack
 from throughtime.nn.state import State, read_state, write_state, zero_state
@@ -44,7 +44,7 @@ class Stream:
         if backend != "torch" and reason is None:
             layers = [kernels.layer(options, i, calls.DTYPES[self._dtype]) for i in range(options.num_layers)]
             packs = [
-                packed(layer, options, i, part[0], backward=False)
+                packed(layer, options, i, part[0], FORWARD)[0]
                 for i, (layer, part) in enumerate(zip(layers, self._weights, strict=True))
             ]
             self._stream = kernels.stream(layers, packs, batch)

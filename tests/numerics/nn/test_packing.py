@@ -104,6 +104,22 @@ def test_a_copy_has_weights_of_its_own() -> None:
     assert torch.equal(layer(x)[0], expected)
 
 
+def test_gradients_are_those_at_the_weights_of_forward() -> None:
+    # Though they change before backward, by a door that torch does not watch.
+    layer, twin = LSTM(5, 6), LSTM(5, 6)
+    twin.load_state_dict(layer.state_dict())
+    x = torch.randn(7, 3, 5, requires_grad=True)
+    same = x.detach().clone().requires_grad_()
+    output = layer(x)[0]
+    _data(layer)
+    output.sum().backward()
+    twin(same)[0].sum().backward()
+    for ours, expected in zip((x, *layer.parameters()), (same, *twin.parameters()), strict=True):
+        assert ours.grad is not None
+        assert expected.grad is not None
+        assert torch.equal(ours.grad, expected.grad)
+
+
 @pytest.mark.parametrize("cell", ["RNN", "GRU", "LSTM"])
 def test_the_same_weights_are_packed_once(cell: str) -> None:
     layer = getattr(throughtime.nn, cell)(5, 6)
