@@ -17,7 +17,8 @@ class Prepared:
     """What a call computes with.
 
     options: see `acting`. masks: of each layer, in the layout of the input; None where neither zoneout nor recurrent
-    dropout draws. dropout, training: of torch's dropout between layers, which is drawn where it acts.
+    dropout draws. dropout, training: of torch's dropout between layers, which is drawn where it acts. unpadded: how an
+    input that came without padding was padded.
     """
 
     options: LayerOptions
@@ -25,10 +26,12 @@ class Prepared:
     masks: Sequence[LayerMasks] | None
     dropout: float
     training: bool
+    unpadded: Unpadded | None = None
 
     def padded(self, rows: Unpadded) -> "Prepared":
         """The same for the padded input: masks of zoneout are laid out like it."""
-        return self if self.masks is None else replace(self, masks=[padded(layer, rows.pad) for layer in self.masks])
+        masks = None if self.masks is None else [padded(layer, rows.pad) for layer in self.masks]
+        return replace(self, masks=masks, unpadded=rows)
 
 
 def prepare(

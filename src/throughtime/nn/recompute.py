@@ -16,10 +16,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from throughtime.nn import calls
 from throughtime.nn.acting import of_direction, of_layer
+from throughtime.nn.between import dropped
 from throughtime.nn.cells import Weights
 from throughtime.nn.lengths import Ragged
 from throughtime.nn.masks import LayerMasks
@@ -42,7 +42,7 @@ def run_stack(
     ends: list[State] = []
     for layer, weights in enumerate(prepared.weights):
         if layer and prepared.dropout:
-            x = functional.dropout(x, prepared.dropout, prepared.training)
+            x = dropped(x, prepared.dropout, prepared.training, prepared.unpadded)
         job = _Job(
             run,
             run is run_natively and not torch._C._len_torch_dispatch_stack(),

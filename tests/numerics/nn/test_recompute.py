@@ -78,11 +78,23 @@ def test_same_bits_on_the_core(cell: str, lengths: Any, run: Callable[..., Any])
 
 
 @pytest.mark.parametrize("way", ["end to end", "packed", "batch first", "unbatched"])
-def test_every_form_of_input(way: str, backend: str) -> None:
-    layer = throughtime.nn.LSTM(3, 4, 2, bidirectional=True, batch_first=way == "batch first", backend=backend)  # type: ignore[arg-type]
+@pytest.mark.parametrize("masked", [False, True])
+def test_every_form_of_input(way: str, masked: bool, backend: str) -> None:
+    """With the same random numbers, too."""
+    layer = throughtime.nn.LSTM(
+        3,
+        4,
+        2,
+        bidirectional=True,
+        batch_first=way == "batch first",
+        dropout=0.4,
+        zoneout=0.2 if masked else 0.0,
+        backend=backend,  # type: ignore[arg-type]
+    )
     x = torch.randn(sum(LENGTHS), 3) if way == "end to end" else torch.randn(10, 4, 3)
     results = []
     for again in (False, 3):
+        torch.manual_seed(5)
         layer.recompute = again
         leaf = x.clone().requires_grad_()
         if way == "end to end":
