@@ -60,11 +60,11 @@ template <class T>
 static Sweep forward_sweep(const Layout<T>& lay, i64 batch, i64 steps) {
     const i64 panels = ceil_div(lay.blocks, lay.share_blocks());
     if (lay.hidden_slots == 0) {  // the input projection is all the work there is
-        return {batch, panels, max_rows(lay.input_slots), lay.input_slots, kVectorBytes, 0, lay.I, steps};
+        return {batch, panels, max_rows(lay.input_slots), lay.input_slots, kVectorBytes, 0, lay.I, steps, lay.variant()};
     }
     const int vectors = lay.by_gates() ? lay.hidden_slots : static_cast<int>(least(kBlocks, lay.blocks));
     return {batch, panels, max_rows(vectors), vectors, kVectorBytes,
-            static_cast<i64>(sizeof(T)) * lay.hidden_slots * lay.Hp * lay.P, lay.P, steps};
+            static_cast<i64>(sizeof(T)) * lay.hidden_slots * lay.Hp * lay.P, lay.P, steps, lay.variant()};
 }
 
 // Blocks of units [first, last).
@@ -93,7 +93,7 @@ public:
     static i64 chunk_size(const Layout<T>& lay, i64 rows) {  // tokens
         return most(rows, kChunkBytes / static_cast<i64>(sizeof(T)) / lay.input_width());
     }
-    static std::size_t workspace_size(const Layout<T>& lay, i64 batch) {
+    static std::size_t workspace_size(const Layout<T>& lay, i64 batch, i64 = 0) {
         const i64 tokens = chunk_size(lay, batch);
         return Workspace::size_of<T>(tokens * lay.input_width()) + Workspace::size_of<const T*>(tokens) +
                9 * Workspace::size_of<T*>(batch) + (lay.options.recurrent_mask ? Workspace::size_of<T>(batch * lay.Hp) : 0);
@@ -170,13 +170,14 @@ protected:
             const bool first = starts(t, k);
             at_.gates[row] = d_.projected != nullptr ? d_.projected + d_.ids[token] * lay_.input_width()
                                                      : gates + row * lay_.input_width();
-            at_.y[row] = d_.y.at(t, b);
-            at_.h_prev[row] = !first ? d_.y.at(before, b) : d_.h_0.data != nullptr ? d_.h_0.at(b) : zeros_;
+            T* const own = replicas_ != nullptr ? replicas_ + k * 2 * lay_.Hp : nullptr;
+            at_.y[row] = own != nullptr ? own : d_.y.at(t, b);
+            at_.h_prev[row] = first ? (d_.h_0.data != nullptr ? d_.h_0.at(b) : zeros_) : own != nullptr ? own : d_.y.at(before, b);
             at_.left[row] = lay_.options.recurrent_mask ? masked(row, b) : at_.h_prev[row];
-            T* const saved = d_.saved != nullptr ? d_.saved + token * lay_.saved_width() : nullptr;
+            T* const saved = d_.saved != nullptr && own == nullptr ? d_.saved + token * lay_.saved_width() : nullptr;
             at_.saved[row] = saved;
             if (lay_.options.cell == Cell::lstm) {
-                T* const kept = first_ + k * lay_.Hp;
+                T* const kept = own != nullptr ? own + lay_.Hp : first_ + k * lay_.Hp;
                 at_.c[row] = saved != nullptr ? saved + 4 * lay_.Hp : kept;
                 at_.c_prev[row] = first ? (d_.c_0.data != nullptr ? d_.c_0.at(b) : zeros_)
                                 : saved != nullptr ? d_.saved + (plan.offset[before] + k) * lay_.saved_width() + 4 * lay_.Hp
@@ -268,6 +269,7 @@ protected:
     T* gates_ = nullptr;
     const T** x_rows_ = nullptr;
     T* masked_ = nullptr;  // by row of this thread
+    T* replicas_ = nullptr;  // by rank, h and c: where this thread does what another writes to the layer's rows, see VariantForward
     StepRows<T> at_{};
     const T* zeros_ = nullptr;
     T* first_ = nullptr;   // by rank: c of inference, or r * h
@@ -286,6 +288,9 @@ static inline void for_row_blocks(const Share& share, const Sweep& sweep, i64 ro
     }
 }
 
+// Rows of a variant for which a thread may need room of its own: see VariantForward.
+static inline i64 replicas_of(i64 batch, int threads) { return batch < threads ? batch : 0; }
+
 // The whole layer, each thread's part by `Part`: ForwardSweep, or VariantForward.
 template <class T, class Part>
 static void sweep_forward(const ForwardLayer<T>& layer) {
@@ -293,7 +298,7 @@ static void sweep_forward(const ForwardLayer<T>& layer) {
     const i64 batch = layer.plan.batch;
     const Sweep sweep = forward_sweep(lay, batch, layer.plan.steps);
     const int threads = useful_threads(layer.threads, layer.directions, sweep);
-    const std::size_t own = Part::workspace_size(lay, batch), shared = Part::shared_size(lay, batch);
+    const std::size_t own = Part::workspace_size(lay, batch, replicas_of(batch, threads)), shared = Part::shared_size(lay, batch);
     Workspace workspace;
     workspace.reserve(own * static_cast<std::size_t>(threads) + shared * 2);
     char* const shared_at = workspace.take<char>(static_cast<i64>(shared) * 2);

@@ -48,6 +48,7 @@ struct Sweep {
     i64 weight_bytes;   // that each step reads
     i64 k;              // length of the inner loop
     i64 steps;
+    bool variant = false;  // its passes go over whole rows: units are shared only where there are fewer rows than threads
 };
 
 bool splits_by_units(const Sweep& sweep, int members);

@@ -1,4 +1,4 @@
-// One row's step back of a variant, in passes over blocks of units; between passes a whole row is there.
+// One row's step back of a variant, in passes over its units.
 //
 // What a parameter that is a vector gets from a step is added to sums of that row's sequence, so that the order of additions
 // does not depend on the threads. Equations: as in variant_cells.inl.
@@ -69,8 +69,8 @@ struct VariantBackCells {
         return S::fma(d, mask, apart_from_product(row, u));
     }
     // d h_t, parted between h_{t-1} and the new value.
-    THROUGHTIME_INLINE void part(const VariantBackRow<T>& row, const Blocks& blocks, T* to) const {
-        for (i64 u = blocks.first * L; u < blocks.last * L; u += L) {
+    THROUGHTIME_INLINE void part(const VariantBackRow<T>& row, i64 blocks, T* to) const {
+        for (i64 u = 0; u < blocks * L; u += L) {
             const int n = static_cast<int>(least(L, lay.P - u));
             const V d = hidden(row, u);
             store(row.direct + u, row.zone_h.off() ? V{} : row.zone_h.to_old(d, u, n));
@@ -80,8 +80,8 @@ struct VariantBackCells {
 
     // To the gates' sums; of an LSTM only to o's and to the normalised c. ahead(u): what else is done at a block of units.
     template <class Ahead>
-    THROUGHTIME_INLINE void gates(const VariantBackRow<T>& row, const Blocks& blocks, Ahead&& ahead) const {
-        for (i64 u = blocks.first * L; u < blocks.last * L; u += L) {
+    THROUGHTIME_INLINE void gates(const VariantBackRow<T>& row, Ahead&& ahead) const {
+        for (i64 u = 0; u < lay.Hp; u += L) {
             ahead(u);
             const int n = static_cast<int>(least(L, lay.H - u));
             const V d = load(row.d_m + u);
@@ -96,13 +96,13 @@ struct VariantBackCells {
         }
     }
 
-    // LSTM: through c. Needs the whole row of d_cell with layer_norm.
-    THROUGHTIME_INLINE void cell(const VariantBackRow<T>& row, const Blocks& blocks) const {
+    // LSTM: through c.
+    THROUGHTIME_INLINE void cell(const VariantBackRow<T>& row) const {
         const bool layer_norm = lay.options.layer_norm;
         NormBack<T> back{};
         const T* const normal = row.saved + lay.of_cell * lay.Hp;
         if (layer_norm) back = NormBack<T>::template of<1>(row.d_cell, vectors + lay.norm_c_slot() * lay.Hp, normal, lay.H, lay.Hp);
-        for (i64 u = blocks.first * L; u < blocks.last * L; u += L) {
+        for (i64 u = 0; u < lay.Hp; u += L) {
             const int n = static_cast<int>(least(L, lay.H - u));
             V d_c = load(row.d_cell + u);
             if (layer_norm) {
@@ -113,17 +113,17 @@ struct VariantBackCells {
         }
     }
 
-    // layer_norm: from the gradients of normalised sums to those of the sums, both sides; needs whole rows of delta.
-    THROUGHTIME_INLINE void norms(const VariantBackRow<T>& row, const Blocks& blocks) const {
+    // layer_norm: from the gradients of normalised sums to those of the sums, both sides.
+    THROUGHTIME_INLINE void norms(const VariantBackRow<T>& row) const {
         const Groups<T> x = Groups<T>::of_input(lay), h = Groups<T>::of_hidden(lay);
         for (int g = 0; g < x.count; ++g) {
             const int first = x.group[g].first;
-            norm(row, blocks, first, x.group[g].count, lay.norm_ih_slot() + first, lay.of_input + first, stats(row)[g], first,
+            norm(row, first, x.group[g].count, lay.norm_ih_slot() + first, lay.of_input + first, stats(row)[g], first,
                  slots.norm_ih + first);
         }
         for (int g = 0; g < h.count; ++g) {
             const int first = h.group[g].first;
-            norm(row, blocks, lay.hidden_gate + first, h.group[g].count, lay.norm_hh_slot() + first, lay.of_hidden + first,
+            norm(row, lay.hidden_gate + first, h.group[g].count, lay.norm_hh_slot() + first, lay.of_hidden + first,
                  stats(row)[2 + g], lay.raw_slot + first, slots.norm_hh + first);
         }
     }
@@ -150,7 +150,7 @@ private:
     }
 
     // `first` .. of delta into the raw slots `to` of d_gates.
-    THROUGHTIME_INLINE void norm(const VariantBackRow<T>& row, const Blocks& blocks, int first, int count, int gain, int normal,
+    THROUGHTIME_INLINE void norm(const VariantBackRow<T>& row, int first, int count, int gain, int normal,
                                  T scale, int to, int sum) const {
         with_constant<4>(count, [&](auto number) {
             constexpr int COUNT = decltype(number)::value;
@@ -161,7 +161,7 @@ private:
             T* const out = row.d_gates + to * Hp;
             T* const sums = row.sums + sum * Hp;
             const NormBack<T> back = NormBack<T>::template of<COUNT>(delta, gains, x, H, Hp);
-            for (i64 u = blocks.first * L; u < blocks.last * L; u += L) {
+            for (i64 u = 0; u < Hp; u += L) {
                 const int real = static_cast<int>(least(L, H - u));
 #pragma GCC unroll 4
                 for (i64 at = u; at < u + COUNT * Hp; at += Hp) {

@@ -1,4 +1,5 @@
-// The backward pass of a variant: as BackwardSweep goes back through time, with a step in passes over rows.
+// The backward pass of a variant: as BackwardSweep goes back through time, with a step in passes over rows. Where threads share
+// the units, each runs all passes on rows of its own, as in VariantForward; the first thread's are the layer's.
 
 namespace throughtime::THROUGHTIME_NAMESPACE {
 
@@ -13,24 +14,30 @@ public:
         const int member = share.by_units ? share.member : 0, members = share.by_units ? share.members : 1;
         panels_ = panels_of(lay_.blocks, member, members);
         h_panels_ = panels_of(h_blocks(), member, members);
-        blocks_ = blocks_in(panels_, lay_.blocks);
         h_units_ = blocks_in(h_panels_, h_blocks());
+        this->replica_ = share.by_units && share.member > 0;
     }
 
-    static std::size_t workspace_size(i64 batch) { return Base::workspace_size(batch) + 3 * Workspace::size_of<T*>(batch); }
-    // Further: d_h by rank; d_m, d_cell and delta, which has as many slots as there are biases, by `place`.
+    // Further: a row's values of this step, in one place for all rows of a thread, which stays in the first cache: d_m, d_cell and
+    // delta, which has as many slots as there are biases. Of a replica direct, d_c, d_gates and sums, by rank.
+    static std::size_t workspace_size(const Layout<T>& lay, i64 batch, i64 replicas) {
+        const SumSlots<T> slots(lay);
+        return Base::workspace_size(lay, batch) + 3 * Workspace::size_of<T*>(batch) +
+               Workspace::size_of<T>((2 + slots.norm_ih) * lay.Hp) +
+               Workspace::size_of<T>(replicas * (2 * lay.Hp + lay.gates_width() + slots.count * lay.Hp));
+    }
+    // Further: d_h by rank, in two places, and with a projection d_m.
     static std::size_t shared_size(const Layout<T>& lay, i64 batch) {
-        return Base::shared_size(lay, batch) + 3 * Workspace::size_of<T>(batch * lay.Hp) +
-               Workspace::size_of<T>(batch * SumSlots<T>(lay).norm_ih * lay.Hp);
+        return Base::shared_size(lay, batch) + 3 * Workspace::size_of<T>(batch * lay.Hp);
     }
     // By rank, for all directions: what is summed over steps.
     static i64 sums_size(const Layout<T>& lay, i64 batch) { return batch * SumSlots<T>(lay).count * lay.Hp; }
 
     void run(char* own, char* shared, T* sums) {
         Base::take(own, shared);
-        take(own + Base::workspace_size(layer_.plan.batch), shared + Base::shared_size(lay_, layer_.plan.batch));
         sums_ = sums;
-        if (!share_.by_units || share_.member == 0) clear_sums();
+        take(own + Base::workspace_size(lay_, layer_.plan.batch), shared + Base::shared_size(lay_, layer_.plan.batch));
+        clear_sums();
         this->start();
         wait();
         const i64 steps = layer_.plan.steps;
@@ -38,15 +45,12 @@ public:
             const i64 t = d_.reverse ? done : steps - 1 - done;
             const i64 n = share_.rows(layer_.plan.active[t]);
             this->fill(t, n);
-            step(t, n);
+            step(t, n, done % 2);
         }
         finish();
     }
 
 private:
-    // Where a row's values of this step lie: one place for all rows of a thread, which stays in the first cache, unless other
-    // threads look at them or a product does.
-    i64 place(i64 row) const { return share_.by_units || lay_.options.proj_size > 0 ? rank(row) : share_.member; }
     i64 h_blocks() const { return lay_.Pp / kLanes<T>; }
 
     void take(char* own, char* shared) {
@@ -57,12 +61,18 @@ private:
             own += Workspace::size_of<T*>(batch);
         }
         left_ = reinterpret_cast<const T**>(own);
-        T** const parts[] = {&d_h_at_, &d_m_at_, &d_cell_at_};
-        for (T** part : parts) {
-            *part = reinterpret_cast<T*>(shared);
-            shared += Workspace::size_of<T>(batch * lay_.Hp);
-        }
-        delta_at_ = reinterpret_cast<T*>(shared);
+        own += Workspace::size_of<T*>(batch);
+        own_d_m_ = reinterpret_cast<T*>(own);
+        d_cell_ = own_d_m_ + lay_.Hp;
+        delta_ = d_cell_ + lay_.Hp;
+        d_h_at_ = reinterpret_cast<T*>(shared);
+        d_m_at_ = d_h_at_ + 2 * batch * lay_.Hp;
+        if (!this->replica_) return;
+        own += Workspace::size_of<T>((2 + cells_.slots.norm_ih) * lay_.Hp);
+        this->direct_ = reinterpret_cast<T*>(own);
+        this->d_c_ = this->direct_ + batch * lay_.Hp;
+        this->d_gates_ = this->d_c_ + batch * lay_.Hp;
+        sums_ = this->d_gates_ + batch * lay_.gates_width();
     }
 
     void clear_sums() {
@@ -74,7 +84,7 @@ private:
     }
 
     THROUGHTIME_INLINE VariantBackRow<T> row_at(i64 t, i64 row) const {
-        const i64 k = rank(row), own = place(row), b = layer_.plan.order[k];
+        const i64 k = rank(row), b = layer_.plan.order[k];
         const Options& o = lay_.options;
         T* const d_gates = at_.d_gates[row];
         return {at_.d_y[row],
@@ -87,8 +97,8 @@ private:
                 at_.direct[row],
                 at_.d_c[row],
                 d_m_[row],
-                d_cell_at_ + own * lay_.Hp,
-                o.layer_norm ? delta_at_ + own * cells_.slots.norm_ih * lay_.Hp : d_gates,
+                d_cell_,
+                o.layer_norm ? delta_ : d_gates,
                 d_gates,
                 sums_ + k * cells_.slots.count * lay_.Hp,
                 zone_of<T>(d_.masks.zoneout_h, o.zoneout_h, o.zoneout_masks, t, b),
@@ -115,44 +125,35 @@ private:
         for (int slot = 0; slot < count; ++slot) __builtin_prefetch(sums_ + (rank(row) * count + slot) * Hp + u, 1);
     }
 
-    void step(i64 t, i64 n) {
+    void step(i64 t, i64 n, i64 place) {
         // Of a copy the compiler knows that no store changes it: what is used of it stays in registers.
         const VariantBackCells<T> cells = cells_;
         const bool projection = lay_.options.proj_size > 0, norm = lay_.options.layer_norm;
+        const i64 first = share_.by_units ? place * layer_.plan.batch : 0;
         for (i64 row = 0; row < n; ++row) {
-            d_h_[row] = d_h_at_ + rank(row) * lay_.Hp;
-            d_m_[row] = d_m_at_ + place(row) * lay_.Hp;
+            d_h_[row] = d_h_at_ + (first + rank(row)) * lay_.Hp;
+            d_m_[row] = projection ? d_m_at_ + rank(row) * lay_.Hp : own_d_m_;
             cells.before_product(row_at(t, row), h_units_);
         }
         multiply(n);
+        wait();
         if (projection) {
             for (i64 row = 0; row < n; ++row) {
                 T* const to = at_.d_gates[row] + lay_.projected_at();
                 left_[row] = to;
-                cells.part(row_at(t, row), h_units_, to);
+                cells.part(row_at(t, row), h_blocks(), to);
             }
-            wait();
             multiply_by_blocks<T, false>(left_, n, lay_.Pp, d_.packed + lay_.back_projection_at(), lay_.blocks, panels_.first,
                                          panels_.last, d_m_, nothing_comes);
+            wait();
         }
-        // Where threads share a row's units, they wait wherever the next pass looks at all of them.
-        const bool whole = norm && share_.by_units;
         for (i64 row = 0; row < n; ++row) {
             const VariantBackRow<T> at = row_at(t, row);
-            if (!projection) cells.part(at, blocks_, at.d_m);
-            cells.gates(at, blocks_, [&](i64 u) { if (row + 1 < n) come_near(row + 1, u); });
-            if (lay_.has_c() && !whole) cells.cell(at, blocks_);
-            if (norm && !whole) cells.norms(at, blocks_);
+            if (!projection) cells.part(at, h_blocks(), at.d_m);
+            cells.gates(at, [&](i64 u) { if (row + 1 < n) come_near(row + 1, u); });
+            if (lay_.has_c()) cells.cell(at);
+            if (norm) cells.norms(at);
         }
-        if (whole) {
-            if (lay_.has_c()) {
-                wait();
-                for (i64 row = 0; row < n; ++row) cells.cell(row_at(t, row), blocks_);
-            }
-            wait();
-            for (i64 row = 0; row < n; ++row) cells.norms(row_at(t, row), blocks_);
-        }
-        wait();
     }
 
     // Gradients of the initial state: one step further back, without a cell.
@@ -161,9 +162,9 @@ private:
         if (d_.d_h_0.data != nullptr) {
             for (i64 row = 0; row < rows_; ++row) {
                 const i64 k = rank(row);
-                at_.d_later[row] = this->hidden_side(plan.offset[d_.reverse ? plan.length[k] - 1 : 0] + k);
+                at_.d_later[row] = this->hidden_side(plan.offset[d_.reverse ? plan.length[k] - 1 : 0] + k, k);
                 at_.direct[row] = this->direct_ + k * lay_.Hp;
-                d_h_[row] = d_h_at_ + k * lay_.Hp;
+                d_h_[row] = d_h_at_ + (plan.steps % 2 * plan.batch + k) * lay_.Hp;  // not where others still read the last step's
                 cells_.before_product(initial(row), h_units_);
             }
             multiply(rows_);
@@ -187,15 +188,16 @@ private:
     }
 
     VariantBackCells<T> cells_;
-    Blocks panels_{}, h_panels_{}, blocks_{}, h_units_{};
+    Blocks panels_{}, h_panels_{}, h_units_{};  // of this thread's products
     T** d_h_ = nullptr;
     T** d_m_ = nullptr;
     const T** left_ = nullptr;
-    T* d_h_at_ = nullptr;
-    T* d_m_at_ = nullptr;
-    T* d_cell_at_ = nullptr;
-    T* delta_at_ = nullptr;
-    T* sums_ = nullptr;
+    T* d_h_at_ = nullptr;  // by place and rank
+    T* d_m_at_ = nullptr;  // by rank
+    T* own_d_m_ = nullptr;
+    T* d_cell_ = nullptr;
+    T* delta_ = nullptr;
+    T* sums_ = nullptr;  // by rank
 };
 
 // Gradients of a variant's vectors from the sums of its sequences, in the order of rank.

@@ -1,4 +1,4 @@
-// One row's step of a variant, in passes over blocks of units; between passes a whole row is there.
+// One row's step of a variant, in passes over its units.
 //
 // Equations: docs/derivations/{layer-norm,zoneout-and-dropout,peephole-coupled-projection,minimal-cells,indrnn}.md.
 
@@ -31,18 +31,18 @@ struct VariantCells {
     T* stats(T* saved) const { return saved + lay.saved_slots * lay.Hp; }
 
     // layer_norm: the input's side. raw (input_width) may lie anywhere; what is saved is used by the cell.
-    THROUGHTIME_INLINE void normalise_input(const T* raw, T* saved, const Blocks& blocks) const {
-        normalise(Groups<T>::of_input(lay), raw, saved + lay.of_input * lay.Hp, stats(saved), blocks);
+    THROUGHTIME_INLINE void normalise_input(const T* raw, T* saved) const {
+        normalise(Groups<T>::of_input(lay), raw, saved + lay.of_input * lay.Hp, stats(saved));
     }
-    THROUGHTIME_INLINE void normalise_hidden(const VariantRow<T>& row, const Blocks& blocks) const {
-        normalise(Groups<T>::of_hidden(lay), row.sums, row.saved + lay.of_hidden * lay.Hp, stats(row.saved) + 2, blocks);
+    THROUGHTIME_INLINE void normalise_hidden(const VariantRow<T>& row) const {
+        normalise(Groups<T>::of_hidden(lay), row.sums, row.saved + lay.of_hidden * lay.Hp, stats(row.saved) + 2);
     }
 
     // New c of an LSTM, or h of the others.
     // ahead(u): what else is done at a block of units.
     template <class Ahead>
-    THROUGHTIME_INLINE void gates(const VariantRow<T>& row, const Blocks& blocks, Ahead&& ahead) const {
-        for (i64 p = blocks.first; p < blocks.last; ++p) {
+    THROUGHTIME_INLINE void gates(const VariantRow<T>& row, Ahead&& ahead) const {
+        for (i64 p = 0; p < lay.blocks; ++p) {
             const i64 u = p * L;
             ahead(u);
             const int n = static_cast<int>(least(L, lay.H - u));
@@ -57,15 +57,15 @@ struct VariantCells {
         }
     }
 
-    // LSTM: o * tanh(c), into h, or where the projection reads it. Needs the whole row of c with layer_norm.
-    THROUGHTIME_INLINE void output(const VariantRow<T>& row, const Blocks& blocks) const {
+    // LSTM: o * tanh(c), into h, or where the projection reads it.
+    THROUGHTIME_INLINE void output(const VariantRow<T>& row) const {
         const bool layer_norm = lay.options.layer_norm;
         Norm<T> norm{};
         if (layer_norm) {
             norm = Norm<T>::template of<1>(row.c, lay.H, lay.Hp);
-            if (blocks.first == 0) stats(row.saved)[4] = norm.scale;
+            stats(row.saved)[4] = norm.scale;
         }
-        for (i64 p = blocks.first; p < blocks.last; ++p) {
+        for (i64 p = 0; p < lay.blocks; ++p) {
             const i64 u = p * L;
             const int n = static_cast<int>(least(L, lay.H - u));
             V c = load(row.c + u);
@@ -80,22 +80,22 @@ struct VariantCells {
         }
     }
 
-    // Projection: h from its sums, blocks of its own.
-    THROUGHTIME_INLINE void projected(const VariantRow<T>& row, const T* sums, const Blocks& blocks) const {
-        for (i64 p = blocks.first; p < blocks.last; ++p) {
+    // Projection: h from its sums.
+    THROUGHTIME_INLINE void projected(const VariantRow<T>& row, const T* sums) const {
+        for (i64 p = 0; p < lay.Pp / L; ++p) {
             put(row, p * L, static_cast<int>(least(L, lay.P - p * L)), load(sums + p * L));
         }
     }
 
 private:
-    THROUGHTIME_INLINE void normalise(const Groups<T>& groups, const T* sums, T* normal, T* scales, const Blocks& blocks) const {
+    THROUGHTIME_INLINE void normalise(const Groups<T>& groups, const T* sums, T* normal, T* scales) const {
         for (int g = 0; g < groups.count; ++g) {
             with_constant<4>(groups.group[g].count, [&](auto count) {
                 constexpr int COUNT = decltype(count)::value;
                 const i64 Hp = lay.Hp, H = lay.H, first = groups.group[g].first * Hp;
                 const Norm<T> norm = Norm<T>::template of<COUNT>(sums + first, H, Hp);
-                if (blocks.first == 0) scales[g] = norm.scale;
-                for (i64 u = blocks.first * L; u < blocks.last * L; u += L) {
+                scales[g] = norm.scale;
+                for (i64 u = 0; u < Hp; u += L) {
                     const int real = static_cast<int>(least(L, H - u));
 #pragma GCC unroll 4
                     for (int s = 0; s < COUNT; ++s) {

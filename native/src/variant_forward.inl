@@ -1,4 +1,8 @@
 // The forward pass of a variant: as ForwardSweep goes through time, with a step in passes over rows.
+//
+// Where threads share the units, they share the products only: a pass needs whole rows, and to wait for a row's parts after each of
+// them would take longer than the passes do. Every thread runs all passes, the first one on the layer's rows, the others on
+// *replicas* of their own. What threads give each other, sums, has two places in turn: one wait a step is enough.
 
 namespace throughtime::THROUGHTIME_NAMESPACE {
 
@@ -12,17 +16,17 @@ public:
     VariantForward(const ForwardLayer<T>& layer, const ForwardDirection<T>& direction, const Share& share, Barrier& barrier)
         : Base(layer, direction, share, barrier),
           h_panels_(panels_of(lay_.Pp / kLanes<T>, share.by_units ? share.member : 0, share.by_units ? share.members : 1)),
+          replica_(share.by_units && share.member > 0),
           cells_{lay_, direction.packed + lay_.vectors_at(), direction.packed + lay_.bias_hn_at()} {}
 
-    static std::size_t workspace_size(const Layout<T>& lay, i64 batch) {
-        return Base::workspace_size(lay, batch) + 3 * Workspace::size_of<T*>(batch);
+    static std::size_t workspace_size(const Layout<T>& lay, i64 batch, i64 replicas) {
+        return Base::workspace_size(lay, batch) + 3 * Workspace::size_of<T*>(batch) +
+               Workspace::size_of<T>(kept_rows(lay, batch) * lay.saved_width()) + Workspace::size_of<T>(replicas * 2 * lay.Hp);
     }
-    // Further: by rank, sums of the hidden side, sums of the projection, and what is saved where nothing is; and the input
-    // projection of a chunk, of which rows are normalised whole.
+    // Further: by rank, sums of the hidden side in two places, and sums of the projection; and the input projection of a chunk.
     static std::size_t shared_size(const Layout<T>& lay, i64 batch) {
-        return Base::shared_size(lay, batch) + Workspace::size_of<T>(batch * most(1, lay.hidden_slots) * lay.Hp) +
-               Workspace::size_of<T>(batch * lay.Hp) + Workspace::size_of<T>(batch * lay.saved_width()) +
-               (lay.options.layer_norm ? Workspace::size_of<T>(Base::chunk_size(lay, batch) * lay.input_width()) : 0);
+        return Base::shared_size(lay, batch) + Workspace::size_of<T>(2 * batch * most(1, lay.hidden_slots) * lay.Hp) +
+               Workspace::size_of<T>(batch * lay.Hp) + Workspace::size_of<T>(Base::chunk_size(lay, batch) * lay.input_width());
     }
 
     void run(char* own, char* shared) {
@@ -30,21 +34,25 @@ public:
         take(own + Base::workspace_size(lay_, layer_.plan.batch), shared + Base::shared_size(lay_, layer_.plan.batch));
         const i64 steps = layer_.plan.steps;
         for (i64 done = 0; done < steps;) {
+            if (done > 0) wait();  // until the others have read the chunk before
             const i64 end = d_.projected != nullptr ? steps : this->project_chunk(done);
-            if (lay_.options.layer_norm) wait();  // the rest of the rows is the other threads'
+            wait();
             const T* gates = this->gates_;
             for (; done < end; ++done) {
                 const i64 t = time(done), n = active(t);
                 if (n == 0 && !share_.by_units) continue;
                 this->fill(t, n, gates);
                 gates += n * lay_.input_width();
-                step(t, n);
+                step(t, n, done % 2);
             }
         }
         this->finish();
     }
 
 private:
+    // Rows of what is saved where nothing is: one at a time, but for the projection's product.
+    static i64 kept_rows(const Layout<T>& lay, i64 batch) { return lay.options.proj_size > 0 ? batch : 1; }
+
     void take(char* own, char* shared) {
         const i64 batch = layer_.plan.batch;
         T*** const lists[] = {&sums_rows_, &output_rows_, &projected_rows_};
@@ -52,16 +60,17 @@ private:
             *list = reinterpret_cast<T**>(own);
             own += Workspace::size_of<T*>(batch);
         }
+        kept_ = reinterpret_cast<T*>(own);
+        own += Workspace::size_of<T>(kept_rows(lay_, batch) * lay_.saved_width());
+        if (replica_) this->replicas_ = reinterpret_cast<T*>(own);
         sums_ = reinterpret_cast<T*>(shared);
-        shared += Workspace::size_of<T>(batch * most(1, lay_.hidden_slots) * lay_.Hp);
+        shared += Workspace::size_of<T>(2 * batch * most(1, lay_.hidden_slots) * lay_.Hp);
         projected_ = reinterpret_cast<T*>(shared);
         shared += Workspace::size_of<T>(batch * lay_.Hp);
-        kept_ = reinterpret_cast<T*>(shared);
-        shared += Workspace::size_of<T>(batch * lay_.saved_width());
-        if (lay_.options.layer_norm && share_.by_units) this->gates_ = reinterpret_cast<T*>(shared);
+        if (share_.by_units) this->gates_ = reinterpret_cast<T*>(shared);
     }
 
-    T* saved(i64 row) const { return at_.saved[row] != nullptr ? at_.saved[row] : kept_ + rank(row) * lay_.saved_width(); }
+    T* saved(i64 row) const { return at_.saved[row] != nullptr ? at_.saved[row] : kept_ + (lay_.options.proj_size > 0 ? row : 0) * lay_.saved_width(); }
 
     THROUGHTIME_INLINE VariantRow<T> row_at(i64 t, i64 row) const {
         const i64 b = layer_.plan.order[rank(row)];
@@ -97,50 +106,49 @@ private:
         for (int slot = 0; slot < lay_.input_slots; ++slot) __builtin_prefetch(at_.gates[row] + slot * Hp + u);
     }
 
-    void step(i64 t, i64 n) {
+    void step(i64 t, i64 n, i64 place) {
         // Of a copy the compiler knows that no store changes it: what is used of it stays in registers.
         const VariantCells<T> cells = cells_;
         const bool norm = lay_.options.layer_norm;
-        for (i64 row = 0; row < n; ++row) sums_rows_[row] = sums_ + rank(row) * lay_.hidden_slots * lay_.Hp;
-        multiply(n);
-        if (norm) wait();
+        // By rows one place will do, which the first cache may hold.
+        const i64 first = share_.by_units ? place * layer_.plan.batch : 0;
+        for (i64 row = 0; row < n; ++row) sums_rows_[row] = sums_ + (first + rank(row)) * lay_.hidden_slots * lay_.Hp;
+        if (lay_.hidden_slots > 0) {
+            multiply(n);
+            wait();
+        }
         for (i64 row = 0; row < n; ++row) {
             const VariantRow<T> at = row_at(t, row);
             if (norm) {
-                cells.normalise_input(at_.gates[row], at.saved, blocks_);
-                cells.normalise_hidden(at, blocks_);
+                cells.normalise_input(at_.gates[row], at.saved);
+                cells.normalise_hidden(at);
             }
-            cells.gates(at, blocks_, [&](i64 u) { if (row + 1 < n) come_near(row + 1, u); });
-            if (lay_.has_c() && !(norm && share_.by_units)) cells.output(at, blocks_);
-        }
-        wait();
-        if (norm && share_.by_units && lay_.has_c()) {
-            for (i64 row = 0; row < n; ++row) cells.output(row_at(t, row), blocks_);
-            wait();
+            cells.gates(at, [&](i64 u) { if (row + 1 < n) come_near(row + 1, u); });
+            if (lay_.has_c()) cells.output(at);
         }
         if (lay_.options.proj_size > 0) project(t, n);
     }
 
     void project(i64 t, i64 n) {
-        const i64 blocks = lay_.Pp / kLanes<T>;
         for (i64 row = 0; row < n; ++row) {
             output_rows_[row] = saved(row) + lay_.of_output * lay_.Hp;
             projected_rows_[row] = projected_ + rank(row) * lay_.Hp;
         }
-        multiply_by_blocks<T, false>(output_rows_, n, lay_.H, d_.packed + lay_.projection_at(), blocks, h_panels_.first,
+        multiply_by_blocks<T, false>(output_rows_, n, lay_.H, d_.packed + lay_.projection_at(), lay_.Pp / kLanes<T>, h_panels_.first,
                                      h_panels_.last, projected_rows_, nothing_comes);
-        for (i64 row = 0; row < n; ++row) cells_.projected(row_at(t, row), projected_rows_[row], blocks_in(h_panels_, blocks));
         wait();
+        for (i64 row = 0; row < n; ++row) cells_.projected(row_at(t, row), projected_rows_[row]);
     }
 
     Blocks h_panels_;  // of the projection's product
+    bool replica_;
     VariantCells<T> cells_;
     T** sums_rows_ = nullptr;
     T** output_rows_ = nullptr;
     T** projected_rows_ = nullptr;
-    T* sums_ = nullptr;       // by rank
+    T* sums_ = nullptr;       // by place and rank
     T* projected_ = nullptr;  // by rank
-    T* kept_ = nullptr;       // by rank
+    T* kept_ = nullptr;       // of this thread
 };
 
 template <class T>
