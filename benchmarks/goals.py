@@ -39,6 +39,9 @@ _NO_RIVALS: Final = (PLAIN, WITHOUT)
 """These do less: they are expected to be faster."""
 
 _TEXT_MODEL: Final = {PACKED: 5.0, PADDED: 2.0}
+_PERCENT_WATCHING: Final = 2.0
+"""Of an epoch: what its look at the gradients through time may take."""
+
 _TEXTS_A_SECOND: Final = 1_500.0
 _SECONDS_ALONE: Final = 0.003
 
@@ -102,6 +105,8 @@ def _goals_of(result: Result) -> Iterator[Goal]:
         for name, ratio in _TEXT_MODEL.items():
             if name in result.others:
                 yield _ratio(result, name, ratio)
+    elif kind == "training" and result.case.endswith("/gradient-flow-share"):
+        yield _figure(result, _PERCENT_WATCHING, "<")
     elif kind == "prediction" and result.case.endswith("/stream"):
         yield _figure(result, _TEXTS_A_SECOND, "≥")
     elif kind == "prediction" and result.case.endswith("/one-text-alone"):

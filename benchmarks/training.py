@@ -12,18 +12,25 @@ from benchmarks.reviews import reviews, write_csv
 
 
 def train(data: Path, out: Path, *, recipe: str, steps: int) -> Finished:
-    """`throughtime train` for so many steps of one epoch, with a cache beside `out`."""
+    """`throughtime train` for so many steps of one epoch, with a cache and the watch's seconds beside `out`."""
     changes = {"training.epochs": 1, "training.min_steps": "null", "training.max_steps": steps}
     settings = [part for key, value in changes.items() for part in ("--set", f"{key}={value}")]
-    command = [sys.executable, "-m", "throughtime", "train", str(data), "--out", str(out), "--recipe", recipe]
-    return run_process([*command, *settings], {"THROUGHTIME_CACHE": str(out.with_suffix(".cache"))})
+    module = "benchmarks.workers.watched_training"
+    command = [sys.executable, "-m", module, "train", str(data), "--out", str(out), "--recipe", recipe, *settings]
+    beside = {"THROUGHTIME_CACHE": str(out.with_suffix(".cache")), "WATCH_SECONDS": str(out.with_suffix(".watch"))}
+    return run_process(command, beside)
 
 
 def measure_training(case: TrainingCase, *, repeats: int) -> list[Result]:
-    """Tokens a second of the steps, peak memory and seconds of the whole process, from reading to the written model."""
+    """Tokens a second of the steps, peak memory and seconds of the whole process, from reading to the written model.
+
+    And which share of the epoch its look at the gradients through time takes, where it is long enough to have one: of
+    an epoch of all reviews it is less.
+    """
     rates: list[float] = []
     memory: list[float] = []
     seconds: list[float] = []
+    watching: list[float] = []
     with TemporaryDirectory() as folder:
         data = Path(folder) / "reviews.csv"
         write_csv(data, *reviews(case.reviews))
@@ -41,8 +48,11 @@ def measure_training(case: TrainingCase, *, repeats: int) -> list[Result]:
             rates.append(epoch["tokens_per_second"])
             memory.append(finished.peak_memory_mb)
             seconds.append(finished.seconds)
-    return [
+            looks = json.loads(out.with_suffix(".watch").read_text(encoding="utf-8"))
+            watching += [100 * sum(looks) / epoch["seconds"]] if looks else []
+    results = [
         Result(f"{case.name}/tokens-a-second", "tokens/s", "higher", {OURS: rates}),
         Result(f"{case.name}/peak-memory", "MB", "lower", {OURS: memory}),
         Result(f"{case.name}/whole-process", "s", "lower", {OURS: seconds}),
     ]
+    return results + ([Result(f"{case.name}/gradient-flow-share", "%", "lower", {OURS: watching})] if watching else [])

@@ -40,11 +40,13 @@ def test_rates_and_single_figures_are_judged_the_right_way_round() -> None:
     model = Result("text-model/default/9-reviews/tokens-a-second", "tokens/s", "higher", rates)
     fast = Result("prediction/10-reviews/stream", "texts/s", "higher", {OURS: [1500.0]})
     late = Result("prediction/10-reviews/one-text-alone", "s", "lower", {OURS: [0.003]})
-    assert [(g.measured, g.met) for g in goals([model, fast, late])] == [
+    watch = Result("training/default/9-reviews-3-steps/gradient-flow-share", "%", "lower", {OURS: [1.5]})
+    assert [(g.measured, g.met) for g in goals([model, fast, late, watch])] == [
         ("6.00", True),
         ("1.50", False),
         ("1,500 texts/s", True),
         ("3 ms", False),
+        ("1.5 %", True),
     ]
 
 
