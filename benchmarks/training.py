@@ -11,11 +11,14 @@ from benchmarks.results import OURS, Result
 from benchmarks.reviews import reviews, write_csv
 
 
-def train(data: Path, out: Path, *, recipe: str, steps: int) -> Finished:
-    """`throughtime train` for so many steps of one epoch, with a cache and the watch's seconds beside `out`."""
+def train(data: Path, out: Path, *, recipe: str, steps: int, watched: bool = False) -> Finished:
+    """`throughtime train` for so many steps of one epoch, with a cache beside `out`.
+
+    watched: with the seconds of its looks at the gradients through time beside it, too.
+    """
     changes = {"training.epochs": 1, "training.min_steps": "null", "training.max_steps": steps}
     settings = [part for key, value in changes.items() for part in ("--set", f"{key}={value}")]
-    module = "benchmarks.workers.watched_training"
+    module = "benchmarks.workers.watched_training" if watched else "throughtime"
     command = [sys.executable, "-m", module, "train", str(data), "--out", str(out), "--recipe", recipe, *settings]
     beside = {"THROUGHTIME_CACHE": str(out.with_suffix(".cache")), "WATCH_SECONDS": str(out.with_suffix(".watch"))}
     return run_process(command, beside)
@@ -38,7 +41,7 @@ def measure_training(case: TrainingCase, *, repeats: int) -> list[Result]:
         train(data, Path(folder) / "warm", recipe=case.recipe, steps=1)
         for number in range(repeats):
             out = Path(folder) / f"model-{number}"
-            finished = train(data, out, recipe=case.recipe, steps=case.steps)
+            finished = train(data, out, recipe=case.recipe, steps=case.steps, watched=True)
             epoch = json.loads((out / "history.jsonl").read_text(encoding="utf-8").splitlines()[-1])
             if epoch["step"] != case.steps or epoch["skipped_steps"]:
                 raise RuntimeError(

@@ -5,24 +5,30 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from throughtime.cli.main import main
-from throughtime.text.training.flow_watch import FlowWatch
-from throughtime.text.training.model import TextModel
+from throughtime.cli.process import short_waits
+
+if TYPE_CHECKING:
+    from throughtime.text.training.flow_watch import FlowWatch
+    from throughtime.text.training.model import TextModel
 
 
 def timed_main() -> int:
     """Runs the command line with a clock around every look."""
-    measure, seconds = FlowWatch.measure, list[float]()
+    short_waits()  # as the command does, before torch loads OpenMP
+    from throughtime.text.training import flow_watch
 
-    def timed(watch: FlowWatch, model: TextModel) -> Any:
+    measure, seconds = flow_watch.FlowWatch.measure, list[float]()
+
+    def timed(watch: "FlowWatch", model: "TextModel") -> Any:
         started = time.perf_counter()
         found = measure(watch, model)
         seconds.append(time.perf_counter() - started)
         return found
 
-    FlowWatch.measure = timed  # type: ignore[assignment,method-assign]
+    flow_watch.FlowWatch.measure = timed  # type: ignore[assignment,method-assign]
     try:
         return main()
     finally:

@@ -5,8 +5,8 @@ namespace throughtime::THROUGHTIME_NAMESPACE {
 template <class T>
 static Sweep backward_sweep(const Layout<T>& lay, i64 batch, i64 steps) {
     const int vectors = static_cast<int>(least(kBlocks, lay.blocks));
-    if (lay.hidden_slots == 0) {  // cells alone: as much as a short product
-        return {batch, ceil_div(lay.blocks, kBlocks), max_rows(vectors), vectors, kVectorBytes, 0, 64, steps, lay.variant()};
+    if (lay.hidden_slots == 0) {  // cells alone: as much as short products, but none to share
+        return {batch, 1, max_rows(vectors), vectors, kVectorBytes, 0, 64 * ceil_div(lay.blocks, kBlocks), steps, lay.variant()};
     }
     return {batch, ceil_div(lay.blocks, kBlocks), max_rows(vectors), vectors, kVectorBytes,
             static_cast<i64>(sizeof(T)) * lay.hidden_slots * lay.Hp * lay.Pp, lay.hidden_slots * lay.Hp, steps, lay.variant()};
@@ -24,7 +24,7 @@ public:
         last_panel_ = share.by_units ? panels_ * (share.member + 1) / share.members : panels_;
     }
 
-    static std::size_t workspace_size(const Layout<T>&, i64 batch, i64 = 0) { return kLists * Workspace::size_of<T*>(batch); }
+    static std::size_t workspace_size(const Layout<T>&, i64 batch) { return kLists * Workspace::size_of<T*>(batch); }
     // Shared by the threads of a direction: zeros, then direct and d_c by rank.
     static std::size_t shared_size(const Layout<T>& lay, i64 batch) {
         return Workspace::size_of<T>(lay.gates_width()) + 2 * Workspace::size_of<T>(batch * lay.Hp);
@@ -108,17 +108,17 @@ protected:
                 at_.c_prev[row] = !first ? d_.saved + (plan.offset[before] + k) * lay_.saved_width() + 4 * lay_.Hp
                                   : d_.c_0.data != nullptr ? d_.c_0.at(b) : zeros_;
             }
-            at_.d_later[row] = last ? zeros_ : hidden_side(plan.offset[after] + k, k);
-            at_.d_gates[row] = d_gates_of(token, k);
+            at_.d_later[row] = last ? zeros_ : hidden_side(plan.offset[after] + k);
+            at_.d_gates[row] = d_gates_of(token);
             at_.direct[row] = direct_ + k * lay_.Hp;
             at_.d_c[row] = d_c_ + k * lay_.Hp;
         }
     }
 
-    T* d_gates_of(i64 token, i64 rank) const { return d_gates_ + (replica_ ? rank : token) * lay_.gates_width(); }
+    T* d_gates_of(i64 token) const { return replica_ ? d_gates_ : d_gates_ + token * lay_.gates_width(); }
     // Where the product towards h starts to read a token's d_gates: r and z only where the reset comes before it.
-    const T* hidden_side(i64 token, i64 rank) const {
-        return d_gates_of(token, rank) + (lay_.reset_before() ? 1 : lay_.first_hidden) * lay_.Hp;
+    const T* hidden_side(i64 token) const {
+        return d_gates_of(token) + (lay_.reset_before() ? 1 : lay_.first_hidden) * lay_.Hp;
     }
 
     template <class F>
@@ -136,7 +136,7 @@ protected:
         if (d_.d_h_0.data != nullptr) {
             for (i64 row = 0; row < rows_; ++row) {
                 const i64 k = rank(row);
-                at_.d_later[row] = hidden_side(plan.offset[d_.reverse ? plan.length[k] - 1 : 0] + k, k);
+                at_.d_later[row] = hidden_side(plan.offset[d_.reverse ? plan.length[k] - 1 : 0] + k);
                 if (lay_.options.recurrent_mask) at_.masks[row] = d_.masks.recurrent.at(plan.order[k]);
                 at_.direct[row] = direct_ + k * lay_.Hp;
             }
@@ -174,7 +174,7 @@ protected:
     T* direct_ = nullptr;
     T* d_c_ = nullptr;
     T* d_gates_ = d_.d_gates;
-    bool replica_ = false;  // direct, d_c and d_gates are this thread's own, by rank: see VariantBackward
+    bool replica_ = false;  // direct, d_c and d_gates are this thread's own, of the layer's only row: see VariantBackward
 };
 
 // The whole layer, each thread's part by `Part`: BackwardSweep, or VariantBackward. run(part, direction, own, shared).
@@ -184,7 +184,7 @@ static void sweep_back(const BackwardLayer<T>& layer, Run&& run) {
     const i64 batch = layer.plan.batch;
     const Sweep sweep = backward_sweep(lay, batch, layer.plan.steps);
     const int threads = useful_threads(layer.threads, layer.directions, sweep);
-    const std::size_t own = Part::workspace_size(lay, batch, replicas_of(batch, threads)), shared = Part::shared_size(lay, batch);
+    const std::size_t own = Part::workspace_size(lay, batch), shared = Part::shared_size(lay, batch);
     Workspace workspace;
     workspace.reserve(own * static_cast<std::size_t>(threads) + shared * 2);
     char* const shared_at = workspace.take<char>(static_cast<i64>(shared) * 2);

@@ -50,7 +50,7 @@ struct BackwardCells {
 
     int real_lanes(i64 u) const { return static_cast<int>(least(L, lay.H - u)); }
 
-    // d h of NB blocks of units from panel p: direct + later gates * W_hh, without what comes from above.
+    // d h of NB blocks of units from panel p: direct + later gates * W_hh (masked), without what comes from above.
     template <int R, int NB, class Lines>
     void d_hidden(const BackRows<T>& at, i64 first, i64 p, const Lines& lines, V (&acc)[R][NB]) const {
         const i64 u = p * kBlocks * L;

@@ -93,7 +93,7 @@ public:
     static i64 chunk_size(const Layout<T>& lay, i64 rows) {  // tokens
         return most(rows, kChunkBytes / static_cast<i64>(sizeof(T)) / lay.input_width());
     }
-    static std::size_t workspace_size(const Layout<T>& lay, i64 batch, i64 = 0) {
+    static std::size_t workspace_size(const Layout<T>& lay, i64 batch) {
         const i64 tokens = chunk_size(lay, batch);
         return Workspace::size_of<T>(tokens * lay.input_width()) + Workspace::size_of<const T*>(tokens) +
                9 * Workspace::size_of<T*>(batch) + (lay.options.recurrent_mask ? Workspace::size_of<T>(batch * lay.Hp) : 0);
@@ -170,7 +170,7 @@ protected:
             const bool first = starts(t, k);
             at_.gates[row] = d_.projected != nullptr ? d_.projected + d_.ids[token] * lay_.input_width()
                                                      : gates + row * lay_.input_width();
-            T* const own = replicas_ != nullptr ? replicas_ + k * 2 * lay_.Hp : nullptr;
+            T* const own = replica_;
             at_.y[row] = own != nullptr ? own : d_.y.at(t, b);
             at_.h_prev[row] = first ? (d_.h_0.data != nullptr ? d_.h_0.at(b) : zeros_) : own != nullptr ? own : d_.y.at(before, b);
             at_.left[row] = lay_.options.recurrent_mask ? masked(row, b) : at_.h_prev[row];
@@ -269,7 +269,7 @@ protected:
     T* gates_ = nullptr;
     const T** x_rows_ = nullptr;
     T* masked_ = nullptr;  // by row of this thread
-    T* replicas_ = nullptr;  // by rank, h and c: where this thread does what another writes to the layer's rows, see VariantForward
+    T* replica_ = nullptr;  // h and c, where this thread does what another writes to the layer's only row: see VariantForward
     StepRows<T> at_{};
     const T* zeros_ = nullptr;
     T* first_ = nullptr;   // by rank: c of inference, or r * h
@@ -288,9 +288,6 @@ static inline void for_row_blocks(const Share& share, const Sweep& sweep, i64 ro
     }
 }
 
-// Rows of a variant for which a thread may need room of its own: see VariantForward.
-static inline i64 replicas_of(i64 batch, int threads) { return batch < threads ? batch : 0; }
-
 // The whole layer, each thread's part by `Part`: ForwardSweep, or VariantForward.
 template <class T, class Part>
 static void sweep_forward(const ForwardLayer<T>& layer) {
@@ -298,7 +295,7 @@ static void sweep_forward(const ForwardLayer<T>& layer) {
     const i64 batch = layer.plan.batch;
     const Sweep sweep = forward_sweep(lay, batch, layer.plan.steps);
     const int threads = useful_threads(layer.threads, layer.directions, sweep);
-    const std::size_t own = Part::workspace_size(lay, batch, replicas_of(batch, threads)), shared = Part::shared_size(lay, batch);
+    const std::size_t own = Part::workspace_size(lay, batch), shared = Part::shared_size(lay, batch);
     Workspace workspace;
     workspace.reserve(own * static_cast<std::size_t>(threads) + shared * 2);
     char* const shared_at = workspace.take<char>(static_cast<i64>(shared) * 2);

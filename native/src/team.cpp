@@ -41,8 +41,8 @@ double step_cycles(const Sweep& s, double rows, double panels) {
 
 bool splits_by_units(const Sweep& s, int members) {
     if (members == 1 || s.panels < members) return false;
+    if (s.variant) return s.batch == 1;
     if (s.batch < members) return true;
-    if (s.variant) return false;
     const auto batch = static_cast<double>(s.batch), panels = static_cast<double>(s.panels);
     const double by_rows = step_cycles(s, std::ceil(batch / members), panels);
     const double by_units = step_cycles(s, batch, std::ceil(panels / members)) + kBarrier;

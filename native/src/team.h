@@ -3,7 +3,7 @@
 // Directions go to different threads first: they never wait for each other. Within a direction there are two ways. *By
 // rows*: each thread runs its own sequences from the first step to the last, with no barrier. *By units*: each thread
 // computes some of the hidden units of all sequences, reads its share of the weights only, and waits for the others at
-// each step.
+// each step. (A variant's threads share products only: variant_forward.inl.)
 #pragma once
 
 #include "threads.h"
@@ -48,7 +48,7 @@ struct Sweep {
     i64 weight_bytes;   // that each step reads
     i64 k;              // length of the inner loop
     i64 steps;
-    bool variant = false;  // its passes go over whole rows: units are shared only where there are fewer rows than threads
+    bool variant = false;  // its passes go over whole rows, which no thread shares: units are shared for the product of a row alone
 };
 
 bool splits_by_units(const Sweep& sweep, int members);

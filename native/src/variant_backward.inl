@@ -1,5 +1,5 @@
 // The backward pass of a variant: as BackwardSweep goes back through time, with a step in passes over rows. Where threads share
-// the units, each runs all passes on rows of its own, as in VariantForward; the first thread's are the layer's.
+// the units of the only row, each runs all passes on one of its own, as in VariantForward; the first thread's is the layer's.
 
 namespace throughtime::THROUGHTIME_NAMESPACE {
 
@@ -19,16 +19,16 @@ public:
     }
 
     // Further: a row's values of this step, in one place for all rows of a thread, which stays in the first cache: d_m, d_cell and
-    // delta, which has as many slots as there are biases. Of a replica direct, d_c, d_gates and sums, by rank.
-    static std::size_t workspace_size(const Layout<T>& lay, i64 batch, i64 replicas) {
+    // delta, which has as many slots as there are biases. And a replica's direct, d_c, d_gates and sums.
+    static std::size_t workspace_size(const Layout<T>& lay, i64 batch) {
         const SumSlots<T> slots(lay);
         return Base::workspace_size(lay, batch) + 3 * Workspace::size_of<T*>(batch) +
                Workspace::size_of<T>((2 + slots.norm_ih) * lay.Hp) +
-               Workspace::size_of<T>(replicas * (2 * lay.Hp + lay.gates_width() + slots.count * lay.Hp));
+               Workspace::size_of<T>((2 + slots.count) * lay.Hp + lay.gates_width());
     }
-    // Further: d_h by rank, in two places, and with a projection d_m.
+    // Further, by rank: d_h, of an only row in two places, and, for a projection, d_m.
     static std::size_t shared_size(const Layout<T>& lay, i64 batch) {
-        return Base::shared_size(lay, batch) + 3 * Workspace::size_of<T>(batch * lay.Hp);
+        return Base::shared_size(lay, batch) + Workspace::size_of<T>((2 * batch + 1) * lay.Hp);
     }
     // By rank, for all directions: what is summed over steps.
     static i64 sums_size(const Layout<T>& lay, i64 batch) { return batch * SumSlots<T>(lay).count * lay.Hp; }
@@ -39,7 +39,6 @@ public:
         take(own + Base::workspace_size(lay_, layer_.plan.batch), shared + Base::shared_size(lay_, layer_.plan.batch));
         clear_sums();
         this->start();
-        wait();
         const i64 steps = layer_.plan.steps;
         for (i64 done = 0; done < steps; ++done) {
             const i64 t = d_.reverse ? done : steps - 1 - done;
@@ -66,13 +65,13 @@ private:
         d_cell_ = own_d_m_ + lay_.Hp;
         delta_ = d_cell_ + lay_.Hp;
         d_h_at_ = reinterpret_cast<T*>(shared);
-        d_m_at_ = d_h_at_ + 2 * batch * lay_.Hp;
+        d_m_at_ = d_h_at_ + (batch + 1) * lay_.Hp;
         if (!this->replica_) return;
         own += Workspace::size_of<T>((2 + cells_.slots.norm_ih) * lay_.Hp);
         this->direct_ = reinterpret_cast<T*>(own);
-        this->d_c_ = this->direct_ + batch * lay_.Hp;
-        this->d_gates_ = this->d_c_ + batch * lay_.Hp;
-        sums_ = this->d_gates_ + batch * lay_.gates_width();
+        this->d_c_ = this->direct_ + lay_.Hp;
+        this->d_gates_ = this->d_c_ + lay_.Hp;
+        sums_ = this->d_gates_ + lay_.gates_width();
     }
 
     void clear_sums() {
@@ -108,7 +107,7 @@ private:
     // What comes to h_t from the hidden side of the later step.
     void multiply(i64 n) {
         if (lay_.hidden_slots == 0) return;
-        constexpr int pieces = 2 + 16 + 8;  // an LSTM's with all options
+        constexpr int pieces = 2 + 15 + 8;  // an LSTM's with all options
         multiply_by_blocks<T, true>(at_.d_later, n, lay_.hidden_slots * lay_.Hp, d_.packed, h_blocks(), h_panels_.first,
                                     h_panels_.last, d_h_, [&](auto R, auto NB, i64 first, i64 p) {
                                         return coming_back<T, pieces, decltype(R)::value, decltype(NB)::value>(
@@ -129,7 +128,7 @@ private:
         // Of a copy the compiler knows that no store changes it: what is used of it stays in registers.
         const VariantBackCells<T> cells = cells_;
         const bool projection = lay_.options.proj_size > 0, norm = lay_.options.layer_norm;
-        const i64 first = share_.by_units ? place * layer_.plan.batch : 0;
+        const i64 first = share_.by_units ? place : 0;
         for (i64 row = 0; row < n; ++row) {
             d_h_[row] = d_h_at_ + (first + rank(row)) * lay_.Hp;
             d_m_[row] = projection ? d_m_at_ + rank(row) * lay_.Hp : own_d_m_;
@@ -162,9 +161,9 @@ private:
         if (d_.d_h_0.data != nullptr) {
             for (i64 row = 0; row < rows_; ++row) {
                 const i64 k = rank(row);
-                at_.d_later[row] = this->hidden_side(plan.offset[d_.reverse ? plan.length[k] - 1 : 0] + k, k);
+                at_.d_later[row] = this->hidden_side(plan.offset[d_.reverse ? plan.length[k] - 1 : 0] + k);
                 at_.direct[row] = this->direct_ + k * lay_.Hp;
-                d_h_[row] = d_h_at_ + (plan.steps % 2 * plan.batch + k) * lay_.Hp;  // not where others still read the last step's
+                d_h_[row] = d_h_at_ + (share_.by_units ? plan.steps % 2 : k) * lay_.Hp;  // not where others still read the last step's
                 cells_.before_product(initial(row), h_units_);
             }
             multiply(rows_);
@@ -192,7 +191,7 @@ private:
     T** d_h_ = nullptr;
     T** d_m_ = nullptr;
     const T** left_ = nullptr;
-    T* d_h_at_ = nullptr;  // by place and rank
+    T* d_h_at_ = nullptr;  // by rank, or place
     T* d_m_at_ = nullptr;  // by rank
     T* own_d_m_ = nullptr;
     T* d_cell_ = nullptr;

@@ -1,8 +1,9 @@
 // The forward pass of a variant: as ForwardSweep goes through time, with a step in passes over rows.
 //
-// Where threads share the units, they share the products only: a pass needs whole rows, and to wait for a row's parts after each of
-// them would take longer than the passes do. Every thread runs all passes, the first one on the layer's rows, the others on
-// *replicas* of their own. What threads give each other, sums, has two places in turn: one wait a step is enough.
+// Threads that share the units of a layer's only row share its products: a pass needs the whole row, and to wait for its parts after
+// each of them would take longer than the passes do. Every thread runs all passes, the first one on the layer's row, the others on
+// *replicas* of their own. The sums that threads give each other have two places in turn, so that one wait a step is enough; a
+// projection's, which the next step's product keeps apart, one.
 
 namespace throughtime::THROUGHTIME_NAMESPACE {
 
@@ -16,17 +17,17 @@ public:
     VariantForward(const ForwardLayer<T>& layer, const ForwardDirection<T>& direction, const Share& share, Barrier& barrier)
         : Base(layer, direction, share, barrier),
           h_panels_(panels_of(lay_.Pp / kLanes<T>, share.by_units ? share.member : 0, share.by_units ? share.members : 1)),
-          replica_(share.by_units && share.member > 0),
           cells_{lay_, direction.packed + lay_.vectors_at(), direction.packed + lay_.bias_hn_at()} {}
 
-    static std::size_t workspace_size(const Layout<T>& lay, i64 batch, i64 replicas) {
+    static std::size_t workspace_size(const Layout<T>& lay, i64 batch) {
         return Base::workspace_size(lay, batch) + 3 * Workspace::size_of<T*>(batch) +
-               Workspace::size_of<T>(kept_rows(lay, batch) * lay.saved_width()) + Workspace::size_of<T>(replicas * 2 * lay.Hp);
+               Workspace::size_of<T>(kept_rows(lay, batch) * lay.saved_width()) + Workspace::size_of<T>(2 * lay.Hp);
     }
-    // Further: by rank, sums of the hidden side in two places, and sums of the projection; and the input projection of a chunk.
+    // Further: sums of the hidden side by rank, those of an only row in two places, and sums of the projection by rank; and, where
+    // threads share it, a chunk of an only row's input projection.
     static std::size_t shared_size(const Layout<T>& lay, i64 batch) {
-        return Base::shared_size(lay, batch) + Workspace::size_of<T>(2 * batch * most(1, lay.hidden_slots) * lay.Hp) +
-               Workspace::size_of<T>(batch * lay.Hp) + Workspace::size_of<T>(Base::chunk_size(lay, batch) * lay.input_width());
+        return Base::shared_size(lay, batch) + Workspace::size_of<T>((batch + 1) * most(1, lay.hidden_slots) * lay.Hp) +
+               Workspace::size_of<T>(batch * lay.Hp) + Workspace::size_of<T>(Base::chunk_size(lay, 1) * lay.input_width());
     }
 
     void run(char* own, char* shared) {
@@ -46,6 +47,7 @@ public:
                 step(t, n, done % 2);
             }
         }
+        wait();  // until the others have read h_0 and c_0: a stream has its state written over
         this->finish();
     }
 
@@ -62,9 +64,9 @@ private:
         }
         kept_ = reinterpret_cast<T*>(own);
         own += Workspace::size_of<T>(kept_rows(lay_, batch) * lay_.saved_width());
-        if (replica_) this->replicas_ = reinterpret_cast<T*>(own);
+        if (share_.by_units && share_.member > 0) this->replica_ = reinterpret_cast<T*>(own);
         sums_ = reinterpret_cast<T*>(shared);
-        shared += Workspace::size_of<T>(2 * batch * most(1, lay_.hidden_slots) * lay_.Hp);
+        shared += Workspace::size_of<T>((batch + 1) * most(1, lay_.hidden_slots) * lay_.Hp);
         projected_ = reinterpret_cast<T*>(shared);
         shared += Workspace::size_of<T>(batch * lay_.Hp);
         if (share_.by_units) this->gates_ = reinterpret_cast<T*>(shared);
@@ -110,8 +112,7 @@ private:
         // Of a copy the compiler knows that no store changes it: what is used of it stays in registers.
         const VariantCells<T> cells = cells_;
         const bool norm = lay_.options.layer_norm;
-        // By rows one place will do, which the first cache may hold.
-        const i64 first = share_.by_units ? place * layer_.plan.batch : 0;
+        const i64 first = share_.by_units ? place : 0;
         for (i64 row = 0; row < n; ++row) sums_rows_[row] = sums_ + (first + rank(row)) * lay_.hidden_slots * lay_.Hp;
         if (lay_.hidden_slots > 0) {
             multiply(n);
@@ -141,12 +142,11 @@ private:
     }
 
     Blocks h_panels_;  // of the projection's product
-    bool replica_;
     VariantCells<T> cells_;
     T** sums_rows_ = nullptr;
     T** output_rows_ = nullptr;
     T** projected_rows_ = nullptr;
-    T* sums_ = nullptr;       // by place and rank
+    T* sums_ = nullptr;       // by rank, or place
     T* projected_ = nullptr;  // by rank
     T* kept_ = nullptr;       // of this thread
 };

@@ -41,6 +41,9 @@ constexpr Options gates(bool peephole, bool coupled, Options o = plain(Cell::lst
 
 const Kind kKinds[] = {
     {"RNN tanh", plain(Cell::rnn)},
+    {"RNN with dropout", dropout(plain(Cell::rnn))},
+    {"GRU with dropout", dropout(plain(Cell::gru))},
+    {"LSTM with dropout", dropout(plain(Cell::lstm))},
     {"RNN relu", plain(Cell::rnn, Nonlinearity::relu)},
     {"RNN sigmoid", plain(Cell::rnn, Nonlinearity::sigmoid)},
     {"RNN identity", plain(Cell::rnn, Nonlinearity::identity)},

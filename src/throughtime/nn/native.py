@@ -124,14 +124,16 @@ class _Layer(torch.autograd.Function):
         # Both at once: to know kept ones by their weights' values, all weights are read.
         packs, packs_back = calls.pack(call, weights, FORWARD, BACKWARD)
         y, h_n, c_n, saved = calls.forward(call, plan, x, lengths, h_0, c_0, weights, True, ids, masks, packs=packs)
-        ctx.call, ctx.plan, ctx.by_step, ctx.masks, ctx.packs = call, plan, by_step, masks, packs_back
+        ctx.call, ctx.plan, ctx.by_step, ctx.masks = call, plan, by_step, masks
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(x, lengths, h_0, c_0, y, saved, ids, index, *weights)
+        ctx.save_for_backward(x, lengths, h_0, c_0, y, saved, ids, index, *packs_back, *weights)
         return y, h_n, c_n
 
     @staticmethod
     def backward(ctx: Any, d_y: Tensor | None, d_h_n: Tensor | None, d_c_n: Tensor | None) -> tuple[Any, ...]:
-        x, lengths, h_0, c_0, y, saved, ids, index, *weights = ctx.saved_tensors
+        x, lengths, h_0, c_0, y, saved, ids, index, *others = ctx.saved_tensors
+        directions = ctx.call.options.num_directions
+        packs, weights = others[:directions], others[directions:]
         wanted = [ctx.needs_input_grad[6], *ctx.needs_input_grad[8:]]
         found: Sequence[Tensor | None]
         if torch.is_grad_enabled():
@@ -142,7 +144,7 @@ class _Layer(torch.autograd.Function):
         else:
             call, plan = ctx.call, ctx.plan
             found = calls.backward(
-                call, plan, x, h_0, c_0, weights, y, saved, d_y, d_h_n, d_c_n, wanted, ids, ctx.masks, packs=ctx.packs
+                call, plan, x, h_0, c_0, weights, y, saved, d_y, d_h_n, d_c_n, wanted, ids, ctx.masks, packs=packs
             )
         d_x, *others = (part if want else None for part, want in zip(found, wanted, strict=True))
         return (*[None] * 6, d_x, None, *others)

@@ -9,9 +9,8 @@ from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from throughtime.nn import fused, loop
-from throughtime.nn.between import dropped
 from throughtime.nn.cells import Weights
-from throughtime.nn.lengths import Ragged, Unpadded
+from throughtime.nn.lengths import Ragged
 from throughtime.nn.masks import LayerMasks
 from throughtime.nn.state import State, equal_sizes, join, reorder
 from throughtime.spec.cells import LayerOptions
@@ -31,7 +30,6 @@ def run_stack(
     *,
     by_steps: bool,
     masks: Sequence[LayerMasks] | None = None,
-    unpadded: Unpadded | None = None,
 ) -> tuple[Tensor, list[State]]:
     """All layers over (seq_len, batch, input_size), from one state a layer to one state a layer.
 
@@ -41,7 +39,6 @@ def run_stack(
         options: as they act (`acting`), so that a kernel is right if it is right for them.
         by_steps: the time loop, whatever torch has fused: its operations have all derivatives.
         masks: of each layer, for zoneout and recurrent dropout; those of zoneout (seq_len, batch, features).
-        unpadded: how an input that came without padding was padded.
     """
     if not by_steps and runs_packed(options, ragged):
         assert ragged is not None
@@ -56,7 +53,7 @@ def run_stack(
     ends: list[State] = []
     for layer, (layer_weights, state) in enumerate(zip(weights, states, strict=True)):
         if layer and dropout:
-            output = dropped(output, dropout, training, unpadded)
+            output = functional.dropout(output, dropout, training)
         layer_masks = None if masks is None else masks[layer]
         output, end = _run_directions(options, layer_weights, output, state, ragged, by_steps, layer_masks)
         ends.append(end)

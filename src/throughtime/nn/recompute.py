@@ -16,10 +16,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
-from throughtime.nn import calls
+from throughtime.nn import calls, plain
 from throughtime.nn.acting import of_direction, of_layer
-from throughtime.nn.between import dropped
 from throughtime.nn.cells import Weights
 from throughtime.nn.lengths import Ragged
 from throughtime.nn.masks import LayerMasks
@@ -42,7 +43,7 @@ def run_stack(
     ends: list[State] = []
     for layer, weights in enumerate(prepared.weights):
         if layer and prepared.dropout:
-            x = dropped(x, prepared.dropout, prepared.training, prepared.unpadded)
+            x = _between(run, prepared, x, ragged)
         job = _Job(
             run,
             run is run_natively and not torch._C._len_torch_dispatch_stack(),
@@ -56,6 +57,21 @@ def run_stack(
         x, *end = _Recomputed.apply(job, x, *states[layer], *chain.from_iterable(weights))  # type: ignore[no-untyped-call]
         ends.append(tuple(end))
     return x, ends
+
+
+def _between(run: RunLayer, prepared: Prepared, x: Tensor, ragged: Ragged | None) -> Tensor:
+    """torch's dropout between layers, drawn for what the ordinary way draws it for: a seed gives the same function."""
+    if not prepared.training:
+        return x
+    rows, packs = prepared.unpadded, run is not run_natively and plain.runs_packed(prepared.options, ragged)
+    if rows is not None and (run is run_natively or (packs and rows.by_step)):
+        return rows.pad(functional.dropout(rows.take(x), prepared.dropout))
+    if not packs:
+        return functional.dropout(x, prepared.dropout)
+    assert ragged is not None
+    data, *order = pack_padded_sequence(x, ragged.lengths, enforce_sorted=False)
+    dropped = PackedSequence(functional.dropout(data, prepared.dropout), *order)
+    return pad_packed_sequence(dropped, total_length=ragged.seq_len)[0]
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from typing import Final, Literal, TypeAlias
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence
 
 from throughtime import kernels
 from throughtime.nn import native, plain, recompute
-from throughtime.nn.between import dropped
 from throughtime.nn.lengths import (
     Lengths,
     Unpadded,
@@ -160,7 +160,7 @@ def _run_native(
     ends: list[State] = []
     for layer, layer_weights in enumerate(call.weights):
         if layer and call.dropout:
-            x = dropped(x, call.dropout, call.training)
+            x = functional.dropout(x, call.dropout, call.training)
         state = None if states is None else states[layer]
         masks = None if call.masks is None else call.masks[layer]
         flat = [*chain.from_iterable(layer_weights)]
@@ -186,7 +186,6 @@ def _run_plain(
         call.training,
         by_steps=native.transformed(),
         masks=call.masks,
-        unpadded=call.unpadded,
     )
 
 

@@ -18,7 +18,9 @@ CELLS: dict[str, dict[str, Any]] = {
     "GRU-after": {"cell": "GRU"},
     "GRU-before": {"cell": "GRU", "reset_after": False},
     "LSTM": {"cell": "LSTM"},
-    "LSTM-recurrent-dropout": {"cell": "LSTM", "recurrent_dropout": 0.3},
+    **{f"{cell}-recurrent-dropout": {"cell": cell, "recurrent_dropout": 0.3} for cell in ("RNN", "GRU", "LSTM")},
+    "LSTM-zoneout-peephole": {"cell": "LSTM", "zoneout": (0.3, 0.2), "peephole": True},
+    "MinLSTM": {"cell": "MinLSTM"},
     "GRU-variants": {"cell": "GRU", "layer_norm": True, "zoneout": (0.3, 0.0), "recurrent_dropout": 0.3},
     "LSTM-variants": {
         "cell": "LSTM",

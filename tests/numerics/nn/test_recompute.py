@@ -15,6 +15,8 @@ from throughtime.nn import one_layer, recompute, stack
 from throughtime.spec import tolerances
 
 LENGTHS = [7, 2, 10, 1]
+FEW_REAL = [64, *[1] * 31]
+"""So few that torch's operations go through a packed sequence."""
 CASES: list[tuple[str, dict[str, Any]]] = [
     ("RNN", {}),
     ("GRU", {}),
@@ -77,9 +79,10 @@ def test_same_bits_on_the_core(cell: str, lengths: Any, run: Callable[..., Any])
         assert torch.equal(again.values[name], value), name
 
 
-@pytest.mark.parametrize("way", ["end to end", "packed", "batch first", "unbatched"])
+@pytest.mark.parametrize("way", ["end to end", "packed", "padded", "batch first", "unbatched"])
+@pytest.mark.parametrize("lengths", [LENGTHS, [10] * 4, FEW_REAL], ids=["ragged", "equal", "few real steps"])
 @pytest.mark.parametrize("masked", [False, True])
-def test_every_form_of_input(way: str, masked: bool, backend: str) -> None:
+def test_every_form_of_input(way: str, lengths: list[int], masked: bool, backend: str) -> None:
     """With the same random numbers, too."""
     layer = throughtime.nn.LSTM(
         3,
@@ -91,19 +94,21 @@ def test_every_form_of_input(way: str, masked: bool, backend: str) -> None:
         zoneout=0.2 if masked else 0.0,
         backend=backend,  # type: ignore[arg-type]
     )
-    x = torch.randn(sum(LENGTHS), 3) if way == "end to end" else torch.randn(10, 4, 3)
+    x = torch.randn(sum(lengths), 3) if way == "end to end" else torch.randn(max(lengths), len(lengths), 3)
     results = []
     for again in (False, 3):
         torch.manual_seed(5)
         layer.recompute = again
         leaf = x.clone().requires_grad_()
         if way == "end to end":
-            output, state = layer.end_to_end(leaf, LENGTHS)
+            output, state = layer.end_to_end(leaf, lengths)
         elif way == "packed":
-            packed, state = layer(pack_padded_sequence(leaf, torch.tensor(LENGTHS), enforce_sorted=False))
+            packed, state = layer(pack_padded_sequence(leaf, torch.tensor(lengths), enforce_sorted=False))
             output = packed.data
         elif way == "unbatched":
             output, state = layer(leaf[:, 0], lengths=7)
+        elif way == "padded":
+            output, state = layer(leaf, lengths=lengths)
         else:
             output, state = layer(leaf)
         total = output.square().sum() + sum(part.sin().sum() for part in state)

@@ -56,6 +56,23 @@ def test_steps_equal_the_sequence(
         torch.testing.assert_close(resumed.step(x[t]), whole[t], rtol=row.rtol, atol=row.atol)
 
 
+@pytest.mark.parametrize(
+    "options", [{}, {"layer_norm": True}, {"peephole": True, "zoneout": (0.2, 0.1), "proj_size": 64}]
+)
+def test_wide_steps_that_threads_share_equal_those_of_one(options: dict[str, Any]) -> None:
+    layer, x = LSTM(40, 512, **options).eval(), torch.randn(30, 1, 40)
+    before, results = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            stream = layer.stream()
+            results.append([*(stream.step(x_t) for x_t in x), *stream.state])
+    finally:
+        torch.set_num_threads(before)
+    for several in results[1:]:
+        assert all(torch.equal(ours, expected) for ours, expected in zip(several, results[0], strict=True))
+
+
 def test_weights_are_those_of_its_beginning_and_every_stream_has_a_state_of_its_own() -> None:
     layer = LSTM(3, 4)
     x = torch.randn(2, 3)
