@@ -65,8 +65,8 @@ protected:
 
     void take(char* own, char* shared) {
         T*** const lists[] = {const_cast<T***>(&at_.d_y), const_cast<T***>(&at_.h), const_cast<T***>(&at_.h_prev),
-                              const_cast<T***>(&at_.masks), const_cast<T***>(&at_.c_prev), const_cast<T***>(&at_.saved), const_cast<T***>(&at_.d_later),
-                              &at_.d_gates, &at_.direct, &at_.d_c};
+                              const_cast<T***>(&at_.masks), const_cast<T***>(&at_.c_prev), const_cast<T***>(&at_.saved),
+                              const_cast<T***>(&at_.d_later), &at_.d_gates, &at_.direct, &at_.d_c};
         for (T*** list : lists) {
             *list = reinterpret_cast<T**>(own);
             own += Workspace::size_of<T*>(layer_.plan.batch);

@@ -5,8 +5,9 @@
 // Panels by gates hold, for one block of `lanes` units, a vector for each gate, so that the sums of a unit's gates meet in
 // registers and become its new state there. Panels by blocks hold up to four blocks of units of one gate.
 //
-// A *variant* is a layer with any option from layer_norm on but the recurrent mask, or one of the cells without a recurrent matrix. Its sums meet in
-// memory instead (see variants.inl); behind the plain layer's packed weights lie its vectors, `Hp` each, and weight_hr.
+// A *variant* is a layer with any option from layer_norm on but the recurrent mask, or one of the cells without a recurrent
+// matrix. Its sums meet in memory instead (see variants.inl); behind the plain layer's packed weights lie its vectors, `Hp`
+// each, and weight_hr.
 
 namespace throughtime::THROUGHTIME_NAMESPACE {
 

@@ -72,7 +72,10 @@ private:
         if (share_.by_units) this->gates_ = reinterpret_cast<T*>(shared);
     }
 
-    T* saved(i64 row) const { return at_.saved[row] != nullptr ? at_.saved[row] : kept_ + (lay_.options.proj_size > 0 ? row : 0) * lay_.saved_width(); }
+    T* saved(i64 row) const {
+        if (at_.saved[row] != nullptr) return at_.saved[row];
+        return kept_ + (lay_.options.proj_size > 0 ? row : 0) * lay_.saved_width();
+    }
 
     THROUGHTIME_INLINE VariantRow<T> row_at(i64 t, i64 row) const {
         const i64 b = layer_.plan.order[rank(row)];
