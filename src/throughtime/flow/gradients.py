@@ -8,15 +8,17 @@ from torch import Tensor
 from throughtime.flow.trace import DirectionTrace
 
 
-def gradient_norms(loss: Tensor, traces: Sequence[DirectionTrace]) -> list[list[list[Tensor]]]:
+def gradient_norms(
+    loss: Tensor, traces: Sequence[DirectionTrace], *, keep_graph: bool = False
+) -> list[list[list[Tensor]]]:
     """For each direction, each part of its state (h, or h and c), each distance 0, 1, …: one norm a sequence.
 
     A derivative is the total one: what the loss takes from the state itself, and through all later steps and layers.
     Distance 0 is a sequence's last step in the direction's own order; a distance has the sequences that are long
-    enough. Parameters' gradients are not touched.
+    enough. Parameters' gradients are not touched. keep_graph: another loss on the same traces is to follow.
     """
     tensors = [part for trace in traces for state in trace.states[1:] for part in state]
-    found = torch.autograd.grad(loss, tensors, allow_unused=True)
+    found = torch.autograd.grad(loss, tensors, allow_unused=True, retain_graph=keep_graph)
     norms = iter(
         torch.zeros(len(part), dtype=torch.float64) if gradient is None else gradient.norm(dim=-1)
         for part, gradient in zip(tensors, found, strict=True)

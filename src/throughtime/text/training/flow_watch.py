@@ -19,13 +19,18 @@ from throughtime.text.training.flow import recurrent_input
 from throughtime.text.training.model import TextModel
 
 _WATCHED_TEXTS: Final = 4
+_DIRECTIONS: Final = 4
 
 
 class FlowWatch:
     """Looks at the flow through time at the end of each epoch, on the same few texts, and says when it begins to fail.
 
-    What a gradient that starts in the last state of each direction, in one random direction of length 1, is multiplied
-    by on its way back: one pass forward and back over a handful of texts, where `measure` does many.
+    Gradients start in the last state of each direction, along a few random directions of length 1; one pass forward
+    over a handful of texts and a few back, where `measure` does many. The root mean square of what they are multiplied
+    by estimates the mean singular value of ∂s_T/∂s_(T-k); times the root of the state's size, its Frobenius norm. The
+    norm that `measure` tells, the largest singular value, is at most that norm, and at long lags, where one direction
+    is left, about it. So a run and `diagnose` judge by the same thresholds, a run from an estimate: of few directions
+    it may be half the norm. (Gradients of c are total ones, h included.)
     """
 
     def __init__(self, corpus: Corpus, rows: np.ndarray) -> None:
@@ -36,8 +41,9 @@ class FlowWatch:
         self._before: dict[str, str] = {}
 
     def measure(self, model: TextModel) -> dict[str, dict[str, float | None]] | None:
-        """For each direction of each layer: "norm", what the gradient is multiplied by over the longest lag, "highest"
-        over any, and "memory", the lag from which on it stays below 1 %, None where it does not.
+        """For each direction of each layer: "norm", the Frobenius norm at the longest lag, "highest", the mean singular
+        value where it is highest, and "memory", the lag from which on that norm stays below 1 %, None where it does
+        not. Medians over the sequences.
 
         None for a model without time, and where there are no texts, or weights that are not finite.
         """
@@ -58,14 +64,18 @@ class FlowWatch:
 
     @staticmethod
     def _back(direction: DirectionTrace) -> tuple[DirectionTrace, dict[str, float | None]]:
-        size = direction.states[0][0].shape[1]
-        toward = torch.randn(size, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-        last = [direction.states[length][0][row] for row, length in enumerate(direction.lengths.tolist())]
-        loss = (torch.stack(last) @ (toward / toward.norm())).sum()
-        [parts] = gradient_norms(loss, [direction])
-        norm = np.array([float(torch.stack(step).square().sum(0).sqrt().median()) for step in zip(*parts, strict=True)])
-        lags = np.arange(len(norm))
-        values = {"norm": float(norm[-1]), "highest": float(norm.max()), "memory": memory_length(lags, norm, VANISHING)}
+        ends = enumerate(direction.lengths.tolist())
+        last = torch.stack([torch.cat([part[row] for part in direction.states[length]]) for row, length in ends])
+        generator, size = torch.Generator().manual_seed(0), last.shape[1]
+        squares = [torch.zeros(()) for _ in direction.drive]
+        for _ in range(_DIRECTIONS):
+            toward = torch.randn(size, generator=generator, dtype=torch.float64)
+            [parts] = gradient_norms((last @ (toward / toward.norm())).sum(), [direction], keep_graph=True)
+            found = [torch.stack(step).square().sum(0) for step in zip(*parts, strict=True)]
+            squares = [total + square for total, square in zip(squares, found, strict=True)]
+        mean = np.array([float((total / _DIRECTIONS).sqrt().median()) for total in squares])
+        norm, lags = mean * math.sqrt(size), np.arange(len(mean))
+        values = {"norm": float(norm[-1]), "highest": float(mean.max()), "memory": memory_length(lags, norm, VANISHING)}
         return direction, {name: v if v is None or math.isfinite(v) else None for name, v in values.items()}
 
     def state_dict(self) -> dict[str, dict[str, str]]:
@@ -84,7 +94,9 @@ class FlowWatch:
             state = "explode" if exploding else "vanish" if norm is not None and norm < VANISHING else "pass"
             if state != "pass" and self._before.get(name, state) != state:
                 value = highest if exploding else norm
-                limit = f"> {EXPLODING:g}" if exploding else f"< {VANISHING:g} at the longest lag"
-                said.append(f"{name}: gradients through time now {state} (times {value or math.inf:.3g}; {limit})")
+                what, limit = ("mean singular value", f"> {EXPLODING:g}") if exploding else ("norm", f"< {VANISHING:g}")
+                where = "" if exploding else " at the longest lag"
+                number = math.inf if value is None else value
+                said.append(f"{name}: gradients through time now {state} ({what} {number:.3g}{where}; {limit})")
             self._before[name] = state
         return said

@@ -11,8 +11,8 @@ class EpochRecord:
     train_* and gradient_norm are of the steps that were taken, None where all were skipped.
     gradient_norm: mean norm before clipping. seconds: training and validation of this epoch. tokens_per_second: tokens
     that went through the model, without padding, segments left out, and validation. peak_memory_mb: resident, of the
-    whole process so far. gradient_flow: for each direction of each layer what a gradient is
-    multiplied by on its way back through time, see `flow_watch.FlowWatch`; None where it is not measured.
+    whole process so far. gradient_flow: for each direction of each layer what gradients are
+    multiplied by on their way back through time, see `flow_watch.FlowWatch`; None where it is not measured.
     """
 
     epoch: int

@@ -2,8 +2,14 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
+import throughtime.nn
+from throughtime.flow import measure
+from throughtime.flow.trace import run
+from throughtime.nn.state import zero_state
 from throughtime.text import classifier
 from throughtime.text.training import callbacks
 from throughtime.text.training.flow_watch import FlowWatch
@@ -33,6 +39,23 @@ def test_is_left_out_where_epochs_are_short_or_it_is_turned_off(monkeypatch: pyt
     monkeypatch.setattr(callbacks, "TOKENS_PER_WATCH", 1)
     off = fitted(**{"training.gradient_flow": False})
     assert [record["gradient_flow"] for record in off.history_] == [None, None]
+
+
+@pytest.mark.parametrize("cell", ["RNN", "GRU", "LSTM"])
+@pytest.mark.parametrize("steps", [3, 12, 40])
+def test_tells_what_measure_tells(cell: str, steps: int) -> None:
+    """One model is not said to vanish in training and to be healthy after it."""
+    torch.manual_seed(2)
+    layer, x = getattr(throughtime.nn, cell)(5, 24).double(), torch.randn(steps, 12, 5, dtype=torch.float64)
+    [direction] = run(layer.options, layer.all_weights, x, zero_state(layer.options, 12, x), None).directions
+    _, watched = FlowWatch._back(direction)
+    measured = measure(layer, x, sequences=12).worst
+    norm = np.exp(np.interp(steps - 1, measured.lags, np.log(measured.norm.median)))
+    mean = measured.mean.median
+    assert watched["norm"] is not None
+    assert watched["highest"] is not None
+    assert 0.4 * norm < watched["norm"] < 5 * norm  # of few directions
+    assert 0.9 * mean.max() < watched["highest"] < 1.2 * mean.max()
 
 
 def test_says_when_gradients_begin_to_vanish_or_explode() -> None:
