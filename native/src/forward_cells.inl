@@ -48,19 +48,22 @@ struct ForwardCells {
             for (int j = 0; j < 4; ++j) acc[r][j] += load(at.gates[first + r] + j * lay.Hp + u);
         }
         const int n = real_lanes(p);
+        // Twice over the rows: tanh waits for c, and a processor looks little more than a row ahead.
         for (int r = 0; r < R; ++r) {
             const V i = sigmoid<T>(acc[r][0]), f = sigmoid<T>(acc[r][1]);
             const V g = hyperbolic_tangent<T>(acc[r][2]), o = sigmoid<T>(acc[r][3]);
             const V c = S::fma(f, load_part(at.c_prev[first + r] + u, n), i * g);
             store(at.c[first + r] + u, c);
-            store_part(at.y[first + r] + u, o * hyperbolic_tangent<T>(c), n);
             if (T* saved = at.saved[first + r]) {
                 store(saved + u, i);
                 store(saved + lay.Hp + u, f);
                 store(saved + 2 * lay.Hp + u, g);
                 store(saved + 3 * lay.Hp + u, o);
             }
+            acc[r][0] = c;
+            acc[r][1] = o;
         }
+        for (int r = 0; r < R; ++r) store_part(at.y[first + r] + u, acc[r][1] * hyperbolic_tangent<T>(acc[r][0]), n);
     }
 
     template <int R>
@@ -71,7 +74,7 @@ struct ForwardCells {
         const V bias_hn = load(packed + lay.bias_hn_at() + u);
         product_for_cell<T, R, 3, false>(at.left + first, lay.H, packed + lay.hidden_at() + p * lay.H * 3 * L, acc);
         const int n = real_lanes(p);
-        // Twice over the rows: the candidate waits for the reset, and a processor looks little more than a row ahead.
+        // Twice over the rows, as in `lstm`: the candidate waits for the reset.
         for (int r = 0; r < R; ++r) {
             const T* const gates = at.gates[first + r] + u;
             const V reset = sigmoid<T>(acc[r][0] + load(gates + Hp)), z = sigmoid<T>(acc[r][1] + load(gates + 2 * Hp));
@@ -155,6 +158,7 @@ struct ForwardCells {
     // Lines that the cell will read and write travel while the product is computed.
     template <int R>
     void prefetch(const StepRows<T>& at, i64 first, i64 u) const {
+        if (!begins_line(u)) return;
         for (int r = 0; r < R; ++r) {
             for (int slot = 0; slot < lay.input_slots; ++slot) __builtin_prefetch(at.gates[first + r] + slot * lay.Hp + u);
         }
@@ -165,15 +169,22 @@ struct ForwardCells {
     }
 
 private:
-    static constexpr int kPieces = 4 + 5;  // of a row: slots of gates and of saved, an LSTM's
+    // Whether lines begin at unit u of each slot; if not, the block of units before had them fetched.
+    static constexpr bool begins_line(i64 u) { return u * static_cast<i64>(sizeof(T)) % 64 == 0; }
+
+    // For large tiles the output would make the list too long: its lines would then come close together.
+    static constexpr bool kOutputComes = kRowsOfFour <= 3;
+    static constexpr int kPieces = 4 + 5 + kOutputComes;  // of a row: slots of gates and of saved, an LSTM's; y
 
     // What `prefetch` fetches all at once, over the whole of the product; rows that are near anyway come sooner the other way.
     template <int R>
     Coming<T, kPieces * R, 1> coming(const StepRows<T>& at, i64 first, i64 u) const {
         Coming<T, kPieces * R, 1> lines;
+        if (!begins_line(u)) return lines;
         for (i64 row = first; row < first + R; ++row) {
             for (int slot = 0; slot < lay.input_slots; ++slot) lines.read(at.gates[row] + slot * lay.Hp + u);
         }
+        for (i64 row = first; kOutputComes && row < first + R; ++row) lines.write(at.y[row] + u);
         if (at.saved[first] == nullptr) return lines;
         for (i64 row = first; row < first + R; ++row) {
             for (int slot = 0; slot < lay.saved_slots; ++slot) lines.write(at.saved[row] + slot * lay.Hp + u);
