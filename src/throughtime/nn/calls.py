@@ -115,6 +115,8 @@ def new_ends(call: LayerCall, x: Tensor, batch: int) -> tuple[Tensor, Tensor]:
     """Uninitialised h_n, and c_n: empty but for an LSTM."""
     options, directions = call.options, call.options.num_directions
     h_n = x.new_empty(directions, batch, options.output_features(0))
+    if options.has_cell_state and not options.proj_size:
+        return h_n, torch.empty_like(h_n)
     c_n = x.new_empty((directions, batch, options.hidden_size[0]) if options.has_cell_state else 0)
     return h_n, c_n
 
@@ -201,12 +203,12 @@ def new_gradients(
     wanted: Sequence[bool],
     *,
     fake: bool = False,
-) -> list[Tensor]:
-    """Uninitialised gradients of x, h_0, c_0 and each weight; empty where not `wanted`. fake: see `new_results`."""
-    results = []
+) -> list[Tensor | None]:
+    """Uninitialised gradients of x, h_0, c_0 and each weight; None where not `wanted`. fake: see `new_results`."""
+    results: list[Tensor | None] = []
     for tensor, want in zip((x, h_0, c_0, *weights), wanted, strict=True):
         if not want or tensor is None:
-            results.append(x.new_empty(0))
+            results.append(None)
         elif fake or tensor.nbytes < _LARGE:
             results.append(torch.empty_like(tensor, memory_format=torch.contiguous_format))
         else:
@@ -236,9 +238,9 @@ def backward(
     masks: LayerMasks | None = None,
     *,
     packs: Sequence[Tensor] | None = None,
-    results: list[Tensor] | None = None,
+    results: list[Tensor | None] | None = None,
     d_gates: Sequence[Tensor] | None = None,
-) -> list[Tensor]:
+) -> list[Tensor | None]:
     """What `new_gradients` names, computed from upstream gradients (None: zeros).
 
     Args:
@@ -251,8 +253,7 @@ def backward(
     # With ids, those of x and of each weight_ih come from sums over the tokens of each row.
     later = () if ids is None else (0, *range(3, len(results), count))
     d_x, d_h_0, d_c_0, *d_weights = (
-        array(result) if want and place not in later else None
-        for place, (result, want) in enumerate(zip(results, wanted, strict=True))
+        None if result is None or place in later else array(result) for place, result in enumerate(results)
     )
     by_direction = pack(call, weights, BACKWARD)[0] if packs is None else packs
     d_gates = new_d_gates(call, x, plan.tokens) if d_gates is None else d_gates
@@ -275,14 +276,14 @@ def backward(
         kernels.threads(),
         _masks(masks),
     )
-    if ids is not None and any(wanted[place] for place in later):
+    if ids is not None and any(results[place] is not None for place in later):
+        d_x = results[0]
         for direction, (weights_packed, gates) in enumerate(zip(by_direction, d_gates, strict=True)):
             place = later[1 + direction]
-            d_weight_ih = results[place] if wanted[place] else None
-            d_rows = None if not wanted[0] else results[0] if direction == 0 else new_inside(x, x.shape)
-            _project_backward(call, plan, weights_packed, x, gates, ids, d_rows, d_weight_ih)
-            if direction == 1 and d_rows is not None:
-                results[0].add_(d_rows)
+            d_rows = d_x if d_x is None or direction == 0 else new_inside(x, x.shape)
+            _project_backward(call, plan, weights_packed, x, gates, ids, d_rows, results[place])
+            if direction == 1 and d_x is not None and d_rows is not None:
+                d_x.add_(d_rows)
     return results
 
 
@@ -313,8 +314,8 @@ def _project_backward(
 def _tokens(saved: Tensor, plan: BatchPlan) -> list[Any]:
     if saved.dim() != 3:
         return []
-    parts = [saved[direction] for direction in range(len(saved))]
-    return [array(part if len(part) == plan.tokens else part[: plan.tokens]) for part in parts]
+    real = saved if saved.shape[1] == plan.tokens else saved[:, : plan.tokens]
+    return [array(part) for part in real.unbind()]
 
 
 def _masks(masks: LayerMasks | None) -> list[list[Any]]:

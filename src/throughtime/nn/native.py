@@ -32,10 +32,13 @@ def unfit_tensors(x: Tensor, weights: Sequence[Tensor]) -> str | None:
     dtype = x.dtype
     if dtype not in calls.DTYPES:
         return f"it computes in float32 and float64, but the dtype is {dtype}"
-    if not x.is_cpu or not all(weight.is_cpu for weight in weights):
-        return f"it runs on the CPU, but the input is on {x.device} and the weights on {weights[0].device}"
-    if not all(weight.dtype == dtype for weight in weights) or torch.is_autocast_enabled("cpu"):
-        return "it does not run under autocast, nor with weights of another dtype"
+    for tensor in (x, *weights):
+        if not tensor.is_cpu:
+            return f"it runs on the CPU, but the input is on {x.device} and the weights on {weights[0].device}"
+        if tensor.dtype != dtype:
+            return f"it computes in one dtype, but the input's is {dtype} and a weight's {tensor.dtype}"
+    if torch.is_autocast_enabled("cpu"):
+        return "it does not run under autocast"
     if x.numel() == 0:
         return "it needs at least one sequence"
     if transformed():
@@ -146,7 +149,7 @@ class _Layer(torch.autograd.Function):
             found = calls.backward(
                 call, plan, x, h_0, c_0, weights, y, saved, d_y, d_h_n, d_c_n, wanted, ids, ctx.masks, packs=packs
             )
-        d_x, *others = (part if want else None for part, want in zip(found, wanted, strict=True))
+        d_x, *others = found
         return (*[None] * 6, d_x, None, *others)
 
 

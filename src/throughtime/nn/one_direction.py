@@ -105,7 +105,7 @@ class OnCore:
             )
         self._forward(stretch, plan, room.results, save=True)
         gradients = [*room.gradients]
-        gradients[1:3] = torch.empty_like(h_0), h_0.new_empty(0) if c_0 is None else torch.empty_like(c_0)
+        gradients[1:3] = torch.empty_like(h_0), None if c_0 is None else torch.empty_like(c_0)
         y, _, _, saved = room.results
         d_x, d_h_0, d_c_0, *d_weights = calls.backward(
             self._call,
@@ -124,8 +124,8 @@ class OnCore:
             results=gradients,
             d_gates=room.d_gates,
         )
-        d_state = (d_h_0,) if c_0 is None else (d_h_0, d_c_0)
-        return d_state, d_x if wants_x else None, [d for d, want in zip(d_weights, wants, strict=True) if want]
+        d_state = tuple(d for d in (d_h_0, d_c_0) if d is not None)
+        return d_state, d_x, [d for d in d_weights if d is not None]
 
     def _forward(
         self, stretch: Stretch, plan: BatchPlan, results: tuple[Tensor, Tensor, Tensor, Tensor], *, save: bool
@@ -154,7 +154,7 @@ class _Room:
     tokens: int
     results: tuple[Tensor, Tensor, Tensor, Tensor]
     d_gates: list[Tensor]
-    gradients: list[Tensor]
+    gradients: list[Tensor | None]
 
 
 @dataclass(frozen=True)

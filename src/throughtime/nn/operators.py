@@ -138,7 +138,8 @@ def layer_backward(
     """Gradients of x, h_0, c_0 and each weight; empty where not `wanted`."""
     call = _call(x, options, masks)
     plan = calls.plan_of(x, lengths, by_step)
-    return calls.backward(call, plan, x, h_0, c_0, weights, y, saved, d_y, d_h_n, d_c_n, wanted, masks=_masks(masks))
+    found = calls.backward(call, plan, x, h_0, c_0, weights, y, saved, d_y, d_h_n, d_c_n, wanted, masks=_masks(masks))
+    return _filled(x, found)
 
 
 @layer_backward.register_fake
@@ -158,7 +159,12 @@ def _(
     masks: list[Tensor | None],
     options: str,
 ) -> list[Tensor]:
-    return calls.new_gradients(x, h_0, c_0, weights, wanted, fake=True)
+    return _filled(x, calls.new_gradients(x, h_0, c_0, weights, wanted, fake=True))
+
+
+def _filled(x: Tensor, found: Sequence[Tensor | None]) -> list[Tensor]:
+    """An operator returns tensors only."""
+    return [x.new_empty(0) if part is None else part for part in found]
 
 
 def _call(x: Tensor, options: str, masks: Sequence[Tensor | None]) -> LayerCall:
