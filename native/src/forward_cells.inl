@@ -158,7 +158,6 @@ struct ForwardCells {
     // Lines that the cell will read and write travel while the product is computed.
     template <int R>
     void prefetch(const StepRows<T>& at, i64 first, i64 u) const {
-        if (!begins_line(u)) return;
         for (int r = 0; r < R; ++r) {
             for (int slot = 0; slot < lay.input_slots; ++slot) __builtin_prefetch(at.gates[first + r] + slot * lay.Hp + u);
         }
@@ -169,18 +168,17 @@ struct ForwardCells {
     }
 
 private:
-    // Whether lines begin at unit u of each slot; if not, the block of units before had them fetched.
-    static constexpr bool begins_line(i64 u) { return u * static_cast<i64>(sizeof(T)) % 64 == 0; }
-
     // For large tiles the output would make the list too long: its lines would then come close together.
     static constexpr bool kOutputComes = kRowsOfFour <= 3;
     static constexpr int kPieces = 4 + 5 + kOutputComes;  // of a row: slots of gates and of saved, an LSTM's; y
 
-    // What `prefetch` fetches all at once, over the whole of the product; rows that are near anyway come sooner the other way.
+    // What `prefetch` fetches all at once, and the output, over the whole of the product; rows that are near anyway come sooner the
+    // other way. Where all slots begin with a line, its second half was fetched with the block of units before.
     template <int R>
     Coming<T, kPieces * R, 1> coming(const StepRows<T>& at, i64 first, i64 u) const {
         Coming<T, kPieces * R, 1> lines;
-        if (!begins_line(u)) return lines;
+        constexpr i64 kLine = 64 / static_cast<i64>(sizeof(T));
+        if (lay.Hp % kLine == 0 && u % kLine != 0) return lines;
         for (i64 row = first; row < first + R; ++row) {
             for (int slot = 0; slot < lay.input_slots; ++slot) lines.read(at.gates[row] + slot * lay.Hp + u);
         }

@@ -145,6 +145,12 @@ void compare(const Kind& kind, Case c, const char* set, const Kernels<T>& kernel
         const Results got = run(kernels, c, given, true);
         CHECK(same(one.values, got.values) && same(one.gradients, got.gradients), "other numbers than with padding");
     }
+    c.by_rows = true;
+    for (bool backward : {true, false}) {
+        const Results got = run(kernels, c, given, backward);
+        CHECK(same(one.values, got.values) && same(got.gradients, backward ? one.gradients : got.gradients),
+              "other numbers than without a table of rows");
+    }
 }
 
 // E is the sum of all results times their weights. Some elements of every argument are moved.

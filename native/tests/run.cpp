@@ -100,6 +100,21 @@ Sequences<T> moved(Sequences<T> steps, i64 features) {
     return steps;
 }
 
+// The products of each token's input, in a table whose last row is the first token's: token i has row tokens - 1 - i.
+template <class T>
+Block<T> table_of(const Kernels<T>& kernels, const Options& o, const Plan& plan, const Sequences<const T>& x, const T* packed, int threads) {
+    const i64 tokens = plan.offset[plan.steps], I = o.input_size;
+    const Block<T> rows(tokens * I);
+    for (i64 t = 0; t < plan.steps; ++t) {
+        for (i64 k = 0; k < plan.active[t]; ++k) {
+            std::copy_n(x.at(t, plan.order[k]), I, rows.get() + (tokens - 1 - plan.offset[t] - k) * I);
+        }
+    }
+    Block<T> table(tokens * kernels.sizes(o).input_width);
+    kernels.project(o, packed, rows.get(), I, tokens, table.get(), threads);
+    return table;
+}
+
 }  // namespace
 
 std::vector<i64> Batch::starts(Lie lie) const {
@@ -191,7 +206,7 @@ Results run(const Kernels<T>& kernels, const Case& c, const Arguments& given, bo
     in.push_back(of_x.laid(given.values[0]));
     for (std::size_t i = 1; i < given.values.size(); ++i) in.push_back(block<T>(given.values[i]));
     const Block<T> y(of_y.size()), h_n(D * B * P), c_n(o.cell == Cell::lstm ? D * B * H : 0);
-    std::vector<Block<T>> packed, packed_back, saved, d_gates, recurrent;
+    std::vector<Block<T>> packed, packed_back, saved, d_gates, recurrent, tables;
     std::vector<Block<std::uint8_t>> zoneout;
     ForwardLayer<T> forward{};
     forward.options = o;
@@ -218,6 +233,16 @@ Results run(const Kernels<T>& kernels, const Case& c, const Arguments& given, bo
                                 rows<const T>(in[2].get(), d, c, H), moved(of_y.at(y.get()), d * P), rows<T>(h_n.get(), d, c, P),
                                 rows<T>(c_n.get(), d, c, H), saved[d].get(), masks};
     }
+    std::vector<std::int32_t> ids;
+    if (c.by_rows) {
+        for (i64 token = batch.tokens(); token-- > 0;) ids.push_back(static_cast<std::int32_t>(token));
+        for (int d = 0; d < c.directions; ++d) {
+            tables.push_back(table_of(kernels, o, forward.plan, forward.x, packed[d].get(), c.threads));
+            forward.direction[d].projected = tables[d].get();
+            forward.direction[d].ids = ids.data();
+        }
+        forward.x = {};
+    }
     kernels.forward(forward);
     Results out{{of_y.padded(y), numbers(h_n), numbers(c_n)}, {}};
     if (!backward) return out;
@@ -228,7 +253,7 @@ Results run(const Kernels<T>& kernels, const Case& c, const Arguments& given, bo
     BackwardLayer<T> back{};
     back.options = o;
     back.plan = batch.plan();
-    back.x = forward.x;
+    back.x = of_x.at(static_cast<const T*>(in[0].get()));
     back.d_x = of_x.at(d_in[0].get());
     back.directions = c.directions;
     back.threads = c.threads;

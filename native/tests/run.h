@@ -51,6 +51,7 @@ struct Case {
     int threads;
     bool biases, states;
     Lie lie = Lie::padded;
+    bool by_rows = false;  // forward reads the input's products from a table
 };
 
 constexpr int kKindsOfParameters = 10;  // see Weights

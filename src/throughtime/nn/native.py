@@ -34,7 +34,7 @@ def unfit_tensors(x: Tensor, weights: Sequence[Tensor]) -> str | None:
         return f"it computes in float32 and float64, but the dtype is {dtype}"
     for tensor in (x, *weights):
         if not tensor.is_cpu:
-            return f"it runs on the CPU, but the input is on {x.device} and the weights on {weights[0].device}"
+            return f"it runs on the CPU, but the input or a weight is on {tensor.device}"
         if tensor.dtype != dtype:
             return f"it computes in one dtype, but the input's is {dtype} and a weight's {tensor.dtype}"
     if torch.is_autocast_enabled("cpu"):

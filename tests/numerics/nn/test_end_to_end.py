@@ -149,6 +149,38 @@ def test_tokens_that_share_rows(
     torch.testing.assert_close(our_gradients, their_gradients, rtol=row.rtol, atol=row.atol)
 
 
+@pytest.mark.parametrize("cell", ["RNN", "GRU", "LSTM"])
+@pytest.mark.parametrize(
+    "frozen",
+    [
+        ["x"],
+        ["weight_ih_l0"],
+        ["x", "weight_ih_l0_reverse"],
+        ["weight_ih_l0", "weight_ih_l0_reverse"],
+        ["weight_hh_l0"],
+    ],
+)
+def test_tokens_that_share_rows_and_parts_that_are_frozen(cell: str, frozen: list[str], backend: str) -> None:
+    """From a state without gradients, too: what is not asked for is None, and the rest as where all is asked for."""
+    layer = getattr(throughtime.nn, cell)(5, 6, bidirectional=True, backend=backend)
+    x, index = torch.randn(4, 5), torch.randint(4, (sum(LENGTHS),))
+    h_0 = torch.randn(2, len(LENGTHS), 6)
+    hx = (h_0, torch.randn_like(h_0)) if cell == "LSTM" else h_0
+    named = {"x": x, **dict(layer.named_parameters())}
+    found = []
+    for off in ([], frozen):
+        for name, tensor in named.items():
+            tensor.grad = None
+            tensor.requires_grad_(name not in off)
+        layer.end_to_end(x, LENGTHS, hx, index=index)[0].square().sum().backward()
+        found.append({name: tensor.grad for name, tensor in named.items()})
+    everything, some = found
+    for name, gradient in some.items():
+        assert (gradient is None) == (name in frozen)
+        if gradient is not None:
+            assert torch.equal(gradient, everything[name])  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("index", "message"),
     [

@@ -129,6 +129,7 @@ def test_only_what_is_asked_for(backend: str) -> None:
         _, (h_n, _) = layer(x, lengths=LENGTHS)
         h_n.square().sum().backward()
         gradients.append([p.grad for p in layer.parameters()])
+        assert [p.grad is not None for p in layer.parameters()] == [p.requires_grad for p in layer.parameters()]
     row = tolerances.GRADIENT["float32"]
     for ordinary, recomputed in zip(*gradients, strict=True):
         assert (ordinary is None) == (recomputed is None)
