@@ -204,8 +204,10 @@ def new_gradients(
     *,
     fake: bool = False,
 ) -> list[Tensor | None]:
-    """Uninitialised gradients of x, h_0, c_0 and each weight; None where not `wanted`, or not there. fake: see
-    `new_results`."""
+    """Uninitialised gradients of x, h_0, c_0 and each weight; None where not `wanted`, or not there.
+
+    fake: see `new_results`.
+    """
     results: list[Tensor | None] = []
     for tensor, want in zip((x, h_0, c_0, *weights), wanted, strict=True):
         if not want or tensor is None:
@@ -245,7 +247,7 @@ def backward(
     """What `new_gradients` names, computed from upstream gradients (None: zeros).
 
     Args:
-        packs, results: see `forward`; results as `new_gradients` makes them, and then it is they that say what is wanted.
+        packs, results: see `forward`; results as `new_gradients` makes them, which then says what is wanted.
         d_gates: what `new_d_gates` made, to be written to; None: new ones.
     """
     x = with_whole_features(x)
