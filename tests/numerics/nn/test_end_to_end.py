@@ -178,7 +178,7 @@ def test_tokens_that_share_rows_and_parts_that_are_frozen(cell: str, frozen: lis
     for name, gradient in some.items():
         assert (gradient is None) == (name in frozen)
         if gradient is not None:
-            assert torch.equal(gradient, everything[name])  # type: ignore[arg-type]
+            assert torch.equal(gradient, everything[name])
 
 
 @pytest.mark.parametrize(
