@@ -19,7 +19,7 @@ from throughtime.kernels.core import (
     threads,
     why_not,
 )
-from throughtime.kernels.memory import MemoryUse, memory_use, release_memory, take_memory
+from throughtime.kernels.memory import MemoryUse, memory_use, new_array, release_memory, take_memory
 
 __all__ = [
     "BatchPlan",
@@ -33,6 +33,7 @@ __all__ = [
     "lacks",
     "layer",
     "memory_use",
+    "new_array",
     "pooling",
     "release_memory",
     "stream",

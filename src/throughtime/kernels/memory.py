@@ -1,7 +1,9 @@
-"""Large arrays that the core keeps for the next call once nobody holds them (native/include/throughtime/memory.h)."""
+"""Arrays for the core: from the start of a line on, and large ones that it keeps for the next call (memory.h)."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +11,9 @@ from numpy.typing import NDArray
 from throughtime.kernels import core
 
 Bytes = NDArray[np.uint8]
+
+_LINE: Final = 64
+"""Bytes of a cache line."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,18 @@ def take_memory(size: int, *, result: bool = False) -> Bytes:
         ShapeError: size is negative.
     """
     return _core().take_memory(size, result)  # type: ignore[no-any-return]
+
+
+def new_array(shape: Sequence[int], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Uninitialised, from the start of a cache line on, where NumPy's own begin anywhere.
+
+    The core reads its weights and tables by vectors: each second one would lie across two lines, and only the first
+    would be fetched ahead.
+    """
+    size = math.prod(shape) * dtype.itemsize
+    spare = np.empty(size + _LINE, np.uint8)
+    start = -spare.ctypes.data % _LINE
+    return spare[start : start + size].view(dtype).reshape(shape)
 
 
 def memory_use() -> MemoryUse:

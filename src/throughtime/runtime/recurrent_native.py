@@ -31,7 +31,7 @@ class NativeStack:
         self._table: _Folded | None = None
 
     def _pack(self, layer: NativeLayer, parameters: Mapping[str, Array], end: str) -> Array:
-        packed = np.empty(layer.packed_forward, self._dtype)
+        packed = kernels.new_array((layer.packed_forward,), self._dtype)
         values = [parameters.get(kind + end) for kind in KINDS]
         layer.pack([None if value is None else np.ascontiguousarray(value) for value in values], False, packed)
         return packed
@@ -50,7 +50,7 @@ class NativeStack:
             plan.by_token(rows, ids)
         ends = []
         for layer, packed, size in zip(self._layers, self._packed, self._options.hidden_size, strict=True):
-            y = np.empty((plan.tokens, directions * size), self._dtype)
+            y = kernels.new_array((plan.tokens, directions * size), self._dtype)
             h_n, c_n = np.empty((2, directions, batch, size), self._dtype)
             cell = c_n if self._options.cell == "LSTM" else None
             given = x if ids is None else None
@@ -81,7 +81,7 @@ class _Folded:
     def __init__(self, layer: NativeLayer, packed: list[Array], x: Array) -> None:
         self.x = x
         self._layer, self._packed = layer, packed
-        self._tables = [np.empty((len(x), layer.input_width), x.dtype) for _ in packed]
+        self._tables = [kernels.new_array((len(x), layer.input_width), x.dtype) for _ in packed]
         self._met = np.zeros(len(x), bool)
 
     def tables(self, index: Array) -> list[Array]:
@@ -95,7 +95,7 @@ class _Folded:
 
 
 def _project(layer: NativeLayer, packed: list[Array], x: Array) -> list[Array]:
-    parts = [np.empty((len(x), layer.input_width), x.dtype) for _ in packed]
+    parts = [kernels.new_array((len(x), layer.input_width), x.dtype) for _ in packed]
     for weights, part in zip(packed, parts, strict=True):
         layer.project(weights, x, part, kernels.threads())
     return parts
