@@ -16,6 +16,7 @@ from throughtime.spec.errors import OptionError
 
 if TYPE_CHECKING:
     from throughtime.runtime import Predictor
+    from throughtime.runtime.predictor import Portion
 
 _STDOUT: Final = "-"
 
@@ -66,26 +67,22 @@ def predict(
     from throughtime.runtime import Predictor
 
     predictor = Predictor.load(model)
-    typing = False
     if input_ is None:
-        source: Iterable[str] = texts or []
+        portions = predictor.stream(texts or [])
+    elif input_ == STDIN and sys.stdin.isatty():  # someone who types wants an answer after each line
+        portions = predictor.stream(_read(input_, text_column), at_once=1)
     else:
-        typing = input_ == STDIN and sys.stdin.isatty()
         if input_ != STDIN:
             _check_all(input_, text_column)
-        source = _read(input_, text_column)
+        portions = predictor.stream(_read(input_, text_column), ahead=Path(input_).is_file())
     with _destination(output) as stream:
-        _write(predictor, source, stream, echo=echo, typing=typing, quiet=output == _STDOUT and sys.stdout.isatty())
+        _write(predictor, portions, stream, echo=echo, quiet=output == _STDOUT and sys.stdout.isatty())
 
 
-def _write(
-    predictor: "Predictor", source: Iterable[str], stream: BinaryIO, *, echo: bool, typing: bool, quiet: bool
-) -> None:
+def _write(predictor: "Predictor", portions: "Iterable[Portion]", stream: BinaryIO, *, echo: bool, quiet: bool) -> None:
     from throughtime.runtime.encoding import well_formed
 
     names, labels = predictor.config.labels, predictor.labels
-    # Someone who types wants an answer after each line; a file is faster in portions.
-    portions = predictor.stream(source, at_once=1) if typing else predictor.stream(source)
     with counting("predicted") as count:
         for texts, probabilities in portions:
             for text, row in zip(texts, probabilities.tolist(), strict=True):

@@ -1,6 +1,7 @@
 """Loads the compiled module, and hands out its layers."""
 
 import os
+import threading
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
@@ -50,6 +51,15 @@ else:
 ISA_VARIABLE: Final = "THROUGHTIME_ISA"
 
 
+class _Limit(threading.local):
+    """Of the threads that calls from one thread of Python may use."""
+
+    threads: int = 1 << 16
+
+
+_limit = _Limit()
+
+
 def available() -> bool:
     """Whether the compiled module is there."""
     return _problem is None
@@ -82,7 +92,12 @@ def isa() -> str:
 
 def threads() -> int:
     """Threads that a call from this thread may use: torch.set_num_threads, OMP_NUM_THREADS; 1 in a forked child."""
-    return 1 if available_threads is None else available_threads()
+    return 1 if available_threads is None else min(available_threads(), _limit.threads)
+
+
+def limit_threads(most: int) -> None:
+    """From now on, calls from this thread of Python use no more: it is one of several that share the machine."""
+    _limit.threads = most
 
 
 def lacks(options: LayerOptions) -> str | None:

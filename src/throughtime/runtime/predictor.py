@@ -1,6 +1,6 @@
 """A trained model, ready to use: texts in, labels and probabilities out. No torch."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -10,10 +10,14 @@ from numpy.typing import NDArray
 from throughtime.runtime.classifier import Classifier
 from throughtime.runtime.encoding import TextEncoder, TokenIds
 from throughtime.runtime.model_dir import ModelDirectory, read_model_directory
+from throughtime.runtime.workers import Workers
 from throughtime.spec.errors import DataError, ModelError
 from throughtime.spec.model import LabelKind, ModelConfig
 
 Label: TypeAlias = str | int | float | bool
+Portion: TypeAlias = tuple[list[str], NDArray[np.float64]]
+"""Texts, and the probability of each class for each: (len(texts), num_classes)."""
+_Workers: TypeAlias = Workers[Sequence[TokenIds], NDArray[np.float64]]
 
 _TOKENS_AT_ONCE: Final = 1 << 14
 """Tokens run together: more are not faster, and their activations would leave the processor's caches."""
@@ -74,29 +78,46 @@ class Predictor:
         Raises:
             DataError: `texts` is one string, or holds something that is none.
         """
-        chunks = [probabilities for _, probabilities in self.stream(texts)]
+        chunks = [probabilities for _, probabilities in self.stream(texts, ahead=True)]
         return np.concatenate(chunks) if chunks else np.empty((0, len(self._labels)))
 
-    def stream(
-        self, texts: Iterable[str], *, at_once: int = _TEXTS_AT_ONCE
-    ) -> Iterator[tuple[list[str], NDArray[np.float64]]]:
+    def stream(self, texts: Iterable[str], *, at_once: int = _TEXTS_AT_ONCE, ahead: bool = False) -> Iterator[Portion]:
         """`predict_proba` of any number of texts in bounded memory, as portions of texts with their probabilities.
 
         Args:
             at_once: the most texts in a portion; fewer where they are long.
+            ahead: read and tokenise a portion while the one before it is worked on. Faster, but no portion comes before
+                the next is read: not for texts that someone is still writing.
         Raises:
             DataError: `texts` is one string, or holds something that is none.
         """
         if isinstance(texts, str | bytes):
             raise DataError("texts must be a list of strings, but is one string: give [text]")
-        for portion in _portions(texts, at_once):
-            yield portion, self._run(self._encoder.encode(portion))
+        waiting: Callable[[], Portion] | None = None
+        with Workers(self._classifier.probabilities) as workers:
+            for portion in _portions(texts, at_once):
+                started = self._start(portion, workers)
+                if waiting is not None:
+                    yield waiting()
+                waiting = started
+                if not ahead:
+                    yield waiting()
+                    waiting = None
+            if waiting is not None:
+                yield waiting()
 
-    def _run(self, texts: Sequence[TokenIds]) -> NDArray[np.float64]:
-        result = np.empty((len(texts), len(self._labels)))
-        for rows in _batches([len(ids) for ids in texts]):
-            result[rows] = self._classifier.probabilities([texts[row] for row in rows])
-        return result
+    def _start(self, portion: list[str], workers: _Workers) -> Callable[[], Portion]:
+        encoded = self._encoder.encode(portion)
+        batches = _batches([len(ids) for ids in encoded], workers.count)
+        finished = workers.start([[encoded[row] for row in rows] for rows in batches])
+
+        def finish() -> Portion:
+            result = np.empty((len(portion), len(self._labels)))
+            for rows, probabilities in zip(batches, finished(), strict=True):
+                result[rows] = probabilities
+            return portion, result
+
+        return finish
 
 
 def _portions(texts: Iterable[str], at_once: int) -> Iterator[list[str]]:
@@ -132,15 +153,16 @@ def typed_label(name: str, kind: LabelKind) -> Label:
     return name
 
 
-def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Rows of similar length together, about `_TOKENS_AT_ONCE` tokens a batch."""
-    batch: list[int] = []
-    tokens = 0
-    for row in sorted(range(len(lengths)), key=lengths.__getitem__):
-        if batch and tokens + lengths[row] > _TOKENS_AT_ONCE:
-            yield batch
-            batch, tokens = [], 0
-        batch.append(row)
-        tokens += lengths[row]
-    if batch:
-        yield batch
+def _batches(lengths: Sequence[int], workers: int) -> list[NDArray[np.intp]]:
+    """Rows of similar length together, at most about `_TOKENS_AT_ONCE` tokens a batch.
+
+    Where one batch would not do there are as many for each worker, all of about the same size.
+    """
+    tokens = sum(lengths)
+    if tokens <= _TOKENS_AT_ONCE:
+        return [np.arange(len(lengths))]
+    count = workers * -(-tokens // (workers * _TOKENS_AT_ONCE))
+    order = np.argsort(lengths, kind="stable")
+    ends = np.cumsum(np.array(lengths)[order])
+    first = np.searchsorted(ends, tokens * np.arange(1, count) / count)
+    return [rows for rows in np.split(order, first) if len(rows)]

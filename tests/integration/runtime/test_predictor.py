@@ -82,6 +82,38 @@ def test_a_stream_is_read_in_portions(loaded: Predictor) -> None:
     assert [len(texts) for texts, _ in long] == [2, 2, 1]
 
 
+def test_a_stream_may_read_ahead(loaded: Predictor) -> None:
+    texts = random_texts(100)
+    asked = 0
+
+    def asking() -> Iterator[str]:
+        nonlocal asked
+        for text in texts:
+            asked += 1
+            yield text
+
+    portions = loaded.stream(asking(), at_once=30, ahead=True)
+    first = next(portions)
+    assert asked == 60
+    results = [first, *portions]
+    assert [len(portion) for portion, _ in results] == [30, 30, 30, 10]
+    assert [text for portion, _ in results for text in portion] == texts
+    np.testing.assert_array_equal(np.concatenate([p for _, p in results]), loaded.predict_proba(texts))
+
+
+@pytest.mark.parametrize("tokens_at_once", [40, 100, 1 << 14])
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_batches_and_threads_change_nothing(
+    loaded: Predictor, threads: int, tokens_at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = random_texts(300)
+    whole = loaded.predict_proba(texts)
+    monkeypatch.setattr("throughtime.kernels.core.available_threads", lambda: threads)
+    monkeypatch.setattr(predictor, "_TOKENS_AT_ONCE", tokens_at_once)
+    monkeypatch.setattr(predictor, "_TEXTS_AT_ONCE", 70)
+    np.testing.assert_allclose(loaded.predict_proba(texts), whole, rtol=PROBABILITY.rtol, atol=PROBABILITY.atol)
+
+
 @given(st.lists(st.text(alphabet=st.characters(codec=None, categories=None)), max_size=6))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_text_gets_probabilities(loaded: Predictor, texts: list[str]) -> None:
