@@ -72,8 +72,8 @@ def diagnose(
 
     from throughtime.text.training.flow import directory_flow
 
-    print(f"measuring on {len(texts):,} texts", file=sys.stderr, flush=True)
-    flow = directory_flow(directory, texts, labels, seed=seed)
+    _say(f"measuring on {len(texts):,} texts")
+    flow = directory_flow(directory, texts, labels, report=lambda name: _say(f"measured {name}"), seed=seed)
     numbers = flow.to_json() + "\n"
     written = [folder / NUMBERS]
     write_file(written[0], numbers.encode())
@@ -124,5 +124,9 @@ def _pictures(flow: "GradientFlow", path: Path) -> list[Path]:
     try:
         return save_themes(flow, path)
     except OptionError as error:
-        print(f"no picture: {error}", file=sys.stderr)
+        _say(f"no picture: {error}")
         return []
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

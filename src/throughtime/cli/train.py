@@ -23,7 +23,9 @@ def train(
     recipe: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="Configuration to start from; `recipe list` names all.", show_default=DEFAULT
+            metavar="NAME",
+            help="Configuration to start from, `default` where none is given; `recipe list` names all.",
+            show_default=False,
         ),
     ] = None,
     config: Annotated[

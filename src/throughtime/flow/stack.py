@@ -36,6 +36,7 @@ def measure_stack(
     model: str,
     loss: str,
     notes: tuple[str, ...] = (),
+    report: Callable[[str], None] | None = None,
 ) -> GradientFlow:
     """Measures a stack in evaluation mode.
 
@@ -45,6 +46,7 @@ def measure_stack(
         states: one a layer, before the first step.
         loss_of: L of the run, a scalar with a graph.
         model, loss, notes: for the report.
+        report: told the name of each direction of a layer when it is measured, which may take many seconds.
     Raises:
         ShapeError: the loss is no scalar, or does not depend on the run.
         OptionError: weights, states or input are not finite; or a lag that is too long.
@@ -59,9 +61,11 @@ def measure_stack(
                 f"{tuple(loss_value.shape)}{'' if loss_value.requires_grad else ' without a graph'}"
             )
         norms = gradient_norms(loss_value.reshape(()), trace.directions)
-        directions = tuple(
-            _direction(direction, parts, settings) for direction, parts in zip(trace.directions, norms, strict=True)
-        )
+        directions = []
+        for direction, parts in zip(trace.directions, norms, strict=True):
+            directions.append(_direction(direction, parts, settings))
+            if report is not None:
+                report(directions[-1].name)
     return GradientFlow(
         model=model,
         loss=loss,
@@ -69,7 +73,7 @@ def measure_stack(
         sequences=x.shape[1],
         jacobian_sequences=min(settings.sequences, x.shape[1]),
         seq_len=int(trace.directions[0].lengths.max()),
-        directions=directions,
+        directions=tuple(directions),
         notes=notes,
     )
 

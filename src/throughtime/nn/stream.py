@@ -105,6 +105,11 @@ class Stream:
             for cell, part in enumerate(state):
                 self._stream.write(level, bool(cell), array(whole(part.detach()[0])))
 
+    def __repr__(self) -> str:
+        sizes = ", ".join(map(str, (self._options.input_size, *self._options.hidden_size)))
+        backend = "torch" if self._stream is None else "native"
+        return f"Stream({self._options.cell}: {sizes}, batch={self._batch}, backend={backend!r})"
+
     def _read(self) -> list[State]:
         like = torch.empty(0, dtype=self._dtype, device=self._device)
         states = zero_state(self._options, self._batch, like)

@@ -9,6 +9,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from throughtime.runtime.pieces import Pieces
+from throughtime.runtime.pipelines import pipeline
 from throughtime.spec.errors import DataError
 from throughtime.spec.model import LabelKind
 from throughtime.text.reading.files import shown
@@ -88,6 +90,7 @@ def check(source: Source, test: Source | None = None, progress: Callable[[int], 
         DataError: a row cannot be read; names file, line and remedy.
     """
     report, survey = _examined(source, progress)
+    report.warnings.extend(_warnings_of_training(report, survey))
     if test is None:
         return report
     test_report, test_survey = _examined(test, progress)
@@ -133,6 +136,9 @@ class _Survey:
         self.first_undecodable = ""
         self.labelled = True
         self.grouped = True
+        self.word_stands_twice = False
+        self._met: set[str] = set()
+        self._pieces = Pieces(pipeline("words", lowercase=True))
 
     def take(self, batch: RowBatch) -> None:
         for i, text in enumerate(batch.texts):
@@ -149,16 +155,31 @@ class _Survey:
             self.hashes.append(_hashed(text))
             self.characters.append(len(text))
             self.words.append(words)
+            if not self.word_stands_twice:
+                self._meet(self._pieces(text))
         self.labelled = batch.labels is not None
         self.grouped = batch.groups is not None
         self.labels.extend(self.label_ids.setdefault(label, len(self.label_ids)) for label in batch.labels or ())
         self.groups.extend(map(_hashed, batch.groups or ()))
+
+    def _meet(self, pieces: list[str]) -> None:
+        before = len(self._met)
+        self._met.update(pieces)
+        if len(self._met) < before + len(pieces):
+            self.word_stands_twice = True
+            self._met.clear()
 
     def counts(self) -> dict[str, int]:
         """Rows a class, the largest first."""
         rows = np.bincount(_numbers(self.labels), minlength=len(self.label_ids))
         counts = {label: int(rows[number]) for label, number in self.label_ids.items()}
         return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+    def texts_a_class(self) -> npt.NDArray[np.int64]:
+        """Different texts of each class, in no order; of a text with several labels, one of them counts."""
+        rows = self.full_rows()
+        _, first = np.unique(_numbers(self.hashes)[rows], return_index=True)
+        return np.bincount(_numbers(self.labels)[rows[first]], minlength=len(self.label_ids))
 
     def full_rows(self) -> npt.NDArray[np.int64]:
         """Numbers of the rows whose text is not empty."""
@@ -288,6 +309,22 @@ def _warnings(report: CheckReport, survey: _Survey, repeats: _Repeats, source: S
         yield (
             f"one group holds {report.largest_group:,} of {report.rows:,} rows; a split by group cannot be even: "
             "check that --group-column names the right column"
+        )
+
+
+def _warnings_of_training(report: CheckReport, survey: _Survey) -> Iterator[str]:
+    """Of what a recipe refuses, though another configuration may not."""
+    if report.problems or report.classes is None:
+        return
+    if survey.texts_a_class().max() == 1:
+        yield (
+            "no class has two different texts, and equal ones stay together: none can be held out for validation; "
+            "add texts, or give train a --validation file"
+        )
+    if not survey.word_stands_twice:
+        yield (
+            "no word stands twice, and recipes learn only words that do (preprocessing.min_count); check that "
+            "--text-column names the column of the texts, or add texts"
         )
 
 

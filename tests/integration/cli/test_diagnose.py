@@ -29,7 +29,10 @@ def data(tmp_path: Path) -> Path:
 def test_it_prints_a_verdict_and_writes_numbers_and_pictures(run: Run, model_path: Path, data: Path) -> None:
     before = {file.name: file.read_bytes() for file in model_path.iterdir()}
     result = run("diagnose", model_path, data)
-    assert (result.code, result.err) == (0, "measuring on 5 texts\n")
+    assert (result.code, result.err) == (
+        0,
+        "measuring on 5 texts\nmeasured layer 0, forward\nmeasured layer 0, reverse\n",
+    )
     for part in (
         "verdict: ",
         "advice: ",

@@ -96,11 +96,28 @@ def test_nothing_but_empty_texts_is_a_problem(make: Make) -> None:
 
 
 def test_small_classes_and_imbalance_are_warned_of(make: Make) -> None:
-    report = check(make([*((f"t{i}", "many") for i in range(90)), *((f"u{i}", "few") for i in range(9))]))
+    report = check(make([*((f"text {i}", "many") for i in range(90)), *((f"other {i}", "few") for i in range(9))]))
     few, balance = report.warnings
     assert few == "1 class with fewer than 10 rows ('few'); add rows or merge classes"
     assert balance.startswith("the largest class has 10 times the rows of the smallest; look at F1")
     assert list(report.classes or {}) == ["many", "few"]
+
+
+def test_what_a_recipe_would_refuse_is_warned_of(make: Make) -> None:
+    once = [(f"first{i} second{i}", "ab"[i % 2]) for i in range(40)]
+    (words,) = check(make(once)).warnings
+    assert words.startswith("no word stands twice, and recipes learn only words that do (preprocessing.min_count)")
+    assert check(make([*once[1:], ("First1 third", "a")])).warnings == []  # in another case, as recipes read it
+    assert check(make([*once[1:], ("new, other, newer", "a")])).warnings == []  # the comma
+    alike = [("good film", "a"), ("bad film", "b")] * 20
+    _, held_out = check(make(alike)).warnings
+    assert held_out.startswith("no class has two different texts, and equal ones stay together: none can be held out")
+    assert len(check(make([*alike, ("fine film", "a")])).warnings) == 1
+    # A test set is not trained on.
+    report = check(make(PLENTY), make(once, "test"))
+    assert report.warnings == []
+    assert report.test is not None
+    assert report.test.warnings == []
 
 
 def test_texts_left_by_a_wrong_decoding_are_warned_of(make: Make) -> None:

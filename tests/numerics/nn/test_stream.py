@@ -99,6 +99,11 @@ def test_input_may_lie_anywhere(backend: str) -> None:
     assert torch.equal(layer.stream(2).step(x), layer.stream(2).step(x.contiguous()))
 
 
+def test_it_says_what_it_is() -> None:
+    layer = throughtime.nn.GRU(5, [7, 3], backend="torch")
+    assert repr(layer.stream(2)) == "Stream(GRU: 5, 7, 3, batch=2, backend='torch')"
+
+
 def test_what_it_refuses() -> None:
     with pytest.raises(OptionError, match="a bidirectional layer cannot stream"):
         GRU(3, 4, bidirectional=True).stream()

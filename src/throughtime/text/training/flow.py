@@ -25,7 +25,12 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 def directory_flow(
-    directory: ModelDirectory, texts: Sequence[str], labels: Sequence[str], **settings: Any
+    directory: ModelDirectory,
+    texts: Sequence[str],
+    labels: Sequence[str],
+    *,
+    report: Callable[[str], None] | None = None,
+    **settings: Any,
 ) -> GradientFlow:
     """Measures a trained model on labelled texts.
 
@@ -34,6 +39,7 @@ def directory_flow(
 
     Args:
         labels: the class of each text, by the name that the model directory has.
+        report: told the name of each direction of a layer when it is measured.
         settings: of `flow.measure`.
     Raises:
         ModelError: the model is a bag of words, which has no time for gradients to flow through.
@@ -64,6 +70,7 @@ def directory_flow(
         chosen,
         loss_name="mean cross-entropy of the labels",
         notes=(f"{empty:,} of the texts are empty and left out",) if empty else (),
+        report=report,
     )
 
 
@@ -77,6 +84,7 @@ def text_flow(
     *,
     loss_name: str,
     notes: tuple[str, ...] = (),
+    report: Callable[[str], None] | None = None,
 ) -> GradientFlow:
     """Measures the recurrent stack of a model in evaluation mode; the model is only read.
 
@@ -118,6 +126,7 @@ def text_flow(
         model=f"{layer!r} under {model.head.pooling} pooling, {len(lengths):,} texts",
         loss=loss_name,
         notes=notes,
+        report=report,
     )
 
 
