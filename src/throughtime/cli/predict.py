@@ -11,7 +11,7 @@ import typer
 
 from throughtime.cli.console import counting
 from throughtime.cli.process import one_blas_thread
-from throughtime.cli.text_lines import STDIN, text_lines
+from throughtime.cli.text_lines import STDIN, arriving_lines, text_lines
 from throughtime.spec.errors import OptionError
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from throughtime.runtime.predictor import Portion
 
 _STDOUT: Final = "-"
+_LINES_AT_ONCE: Final = 2048
 
 
 def predict(
@@ -69,12 +70,15 @@ def predict(
     predictor = Predictor.load(model)
     if input_ is None:
         portions = predictor.stream(texts or [])
-    elif input_ == STDIN and sys.stdin.isatty():  # someone who types wants an answer after each line
-        portions = predictor.stream(_read(input_, text_column), at_once=1)
+    elif input_ != STDIN and Path(input_).is_file():
+        _check_all(input_, text_column)
+        portions = predictor.stream(_read(input_, text_column), ahead=True)
+    elif _is_lines(input_):  # someone may type them, or wait for the answer to one line before writing the next
+        arriving = arriving_lines(input_, _LINES_AT_ONCE)
+        portions = (portion for lines in arriving for portion in predictor.stream(lines))
     else:
-        if input_ != STDIN:
-            _check_all(input_, text_column)
-        portions = predictor.stream(_read(input_, text_column), ahead=Path(input_).is_file())
+        _check_all(input_, text_column)
+        portions = predictor.stream(_read(input_, text_column))
     with _destination(output) as stream:
         _write(predictor, portions, stream, echo=echo, quiet=output == _STDOUT and sys.stdout.isatty())
 
@@ -130,6 +134,5 @@ def _read(source: str, text_column: str | None) -> Iterator[str]:
 
 def _check_all(source: str, text_column: str | None) -> None:
     """Read all of a file before the first result is written, for bad input to leave no half result."""
-    if Path(source).is_file() or not _is_lines(source):  # what is no file (a pipe) can be read only once
-        for _ in _read(source, text_column):
-            pass
+    for _ in _read(source, text_column):
+        pass

@@ -1,13 +1,24 @@
 """Plain text as input: one text a line."""
 
+import select
 import sys
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, Protocol, cast
 
 from throughtime.spec.errors import DataError
 
 STDIN: Final = "-"
+
+_READ: Final = 1 << 20
+_PATIENCE: Final = 0.05
+"""Seconds until a writer is taken to be waiting for an answer."""
+
+
+class _Raw(Protocol):
+    def fileno(self) -> int: ...
+    def read(self, size: int, /) -> bytes | None: ...
 
 
 def text_lines(source: str) -> Iterator[str]:
@@ -16,25 +27,76 @@ def text_lines(source: str) -> Iterator[str]:
     Raises:
         DataError: the file cannot be read, or a line is not UTF-8 or holds a NUL byte; names file and line.
     """
+    return chain.from_iterable(arriving_lines(source, 1024))
+
+
+def arriving_lines(source: str, most: int) -> Iterator[list[str]]:
+    """The same in portions, of `most` lines; or fewer, where no further line comes soon: who writes may wait for us.
+
+    Raises:
+        DataError: as `text_lines`.
+    """
     if source == STDIN:
-        yield from _lines(sys.stdin.buffer, "standard input")
+        yield from _portions(sys.stdin.buffer, "standard input", most)
         return
     try:
         with Path(source).open("rb") as stream:
-            yield from _lines(stream, source)
+            yield from _portions(stream, source, most)
     except FileNotFoundError:
         raise DataError(f"{source} does not exist: give a file of texts, one a line, or - for standard input") from None
     except OSError as error:
         raise DataError(f"{source} cannot be read ({error.strerror}): make it readable, or give another") from error
 
 
-def _lines(stream: BinaryIO, name: str) -> Iterator[str]:
-    for number, raw in enumerate(stream, start=1):
-        line = raw.removeprefix(b"\xef\xbb\xbf") if number == 1 else raw
-        if b"\0" in line:
-            raise DataError(f"{name}, line {number}: a NUL byte; is it a text file? Remove it, or save as UTF-8")
-        try:
-            yield line.removesuffix(b"\n").removesuffix(b"\r").decode()
-        except UnicodeDecodeError as error:
-            byte = f"byte 0x{line[error.start]:02x} at position {error.start + 1}"
-            raise DataError(f"{name}, line {number}: not UTF-8 ({byte}); save the file as UTF-8") from None
+def _portions(stream: BinaryIO, name: str, most: int) -> Iterator[list[str]]:
+    raw = cast(_Raw, getattr(stream, "raw", stream))  # its `read` gives what is there, and does not wait for more
+    portion: list[str] = []
+    number = 0
+    for lines in _arrivals(raw):
+        for line in lines:
+            number += 1
+            portion.append(_decoded(line, name, number))
+            if len(portion) == most:
+                yield portion
+                portion = []
+        if portion and not _more_comes(raw):
+            yield portion
+            portion = []
+    if portion:
+        yield portion
+
+
+def _arrivals(raw: _Raw) -> Iterator[list[bytes]]:
+    """Whole lines, those of one read after the other; the last one may lack its end."""
+    begun: list[bytes] = []
+    while (read := raw.read(_READ)) != b"":
+        if read is None:  # of a stream that does not wait by itself
+            select.select([raw], [], [])
+            continue
+        first, *others = read.split(b"\n")
+        begun.append(first)
+        if others:
+            yield [b"".join(begun), *others[:-1]]
+            begun = [others[-1]]
+    if last := b"".join(begun):
+        yield [last]
+
+
+def _more_comes(raw: _Raw) -> bool:
+    """Whether a read would soon give something, or the end."""
+    try:
+        return bool(select.select([raw], [], [], _PATIENCE)[0])
+    except (OSError, ValueError):  # nothing to wait for, such as a file in memory
+        return True
+
+
+def _decoded(line: bytes, name: str, number: int) -> str:
+    if number == 1:
+        line = line.removeprefix(b"\xef\xbb\xbf")
+    if b"\0" in line:
+        raise DataError(f"{name}, line {number}: a NUL byte; is it a text file? Remove it, or save as UTF-8")
+    try:
+        return line.removesuffix(b"\r").decode()
+    except UnicodeDecodeError as error:
+        byte = f"byte 0x{line[error.start]:02x} at position {error.start + 1}"
+        raise DataError(f"{name}, line {number}: not UTF-8 ({byte}); save the file as UTF-8") from None
