@@ -3,6 +3,7 @@
 import select
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol, cast
@@ -12,7 +13,9 @@ from throughtime.spec.errors import DataError
 STDIN: Final = "-"
 
 _READ: Final = 1 << 20
-_PATIENCE: Final = 0.05
+_BYTES: Final = 1 << 23
+"""Of a portion, at most about so many."""
+_PATIENCE: Final = 0.02
 """Seconds until a writer is taken to be waiting for an answer."""
 
 
@@ -36,32 +39,43 @@ def arriving_lines(source: str, most: int) -> Iterator[list[str]]:
     Raises:
         DataError: as `text_lines`.
     """
-    if source == STDIN:
-        yield from _portions(sys.stdin.buffer, "standard input", most)
-        return
+    name = "standard input" if source == STDIN else source
     try:
-        with Path(source).open("rb") as stream:
-            yield from _portions(stream, source, most)
+        with nullcontext(_standard_input()) if source == STDIN else Path(source).open("rb") as stream:
+            yield from _portions(stream, name, most)
     except FileNotFoundError:
         raise DataError(f"{source} does not exist: give a file of texts, one a line, or - for standard input") from None
     except OSError as error:
-        raise DataError(f"{source} cannot be read ({error.strerror}): make it readable, or give another") from error
+        raise DataError(f"{name} cannot be read ({error.strerror}): make it readable, or give another") from error
+
+
+def _standard_input() -> BinaryIO:
+    if sys.stdin is None:
+        raise DataError("standard input is closed: give texts, or --input FILE")
+    return sys.stdin.buffer
 
 
 def _portions(stream: BinaryIO, name: str, most: int) -> Iterator[list[str]]:
-    raw = cast(_Raw, getattr(stream, "raw", stream))  # its `read` gives what is there, and does not wait for more
+    # Its `read` gives what is there, and does not wait for more. Nothing has been read through `stream` before.
+    raw = cast(_Raw, getattr(stream, "raw", stream))
     portion: list[str] = []
-    number = 0
+    number = size = 0
     for lines in _arrivals(raw):
         for line in lines:
             number += 1
-            portion.append(_decoded(line, name, number))
-            if len(portion) == most:
+            try:
+                portion.append(_decoded(line, name, number))
+            except DataError:
+                if portion:
+                    yield portion
+                raise
+            size += len(line)
+            if len(portion) == most or size >= _BYTES:
                 yield portion
-                portion = []
+                portion, size = [], 0
         if portion and not _more_comes(raw):
             yield portion
-            portion = []
+            portion, size = [], 0
     if portion:
         yield portion
 

@@ -86,29 +86,35 @@ class Predictor:
 
         Args:
             at_once: the most texts in a portion; fewer where they are long.
-            ahead: read and tokenise a portion while the one before it is worked on. Faster, but no portion comes before
-                the next is read: not for texts that someone is still writing.
+            ahead: read and tokenise a portion while threads work on the one before it. Faster where texts are many, but
+                no portion comes before the next is read: not for texts that someone is still writing.
         Raises:
             DataError: `texts` is one string, or holds something that is none.
         """
         if isinstance(texts, str | bytes):
             raise DataError("texts must be a list of strings, but is one string: give [text]")
         waiting: Callable[[], Portion] | None = None
+        portions = _portions(texts, at_once)
         with Workers(self._classifier.probabilities) as workers:
-            for portion in _portions(texts, at_once):
-                started = self._start(portion, workers)
+            while True:
+                try:
+                    portion = next(portions, None)
+                    started = None if portion is None else self._start(portion, workers)
+                except Exception:
+                    if waiting is not None:
+                        yield waiting()
+                    raise
                 if waiting is not None:
                     yield waiting()
-                waiting = started
+                if started is None:
+                    return
+                waiting = started if ahead else None
                 if not ahead:
-                    yield waiting()
-                    waiting = None
-            if waiting is not None:
-                yield waiting()
+                    yield started()
 
     def _start(self, portion: list[str], workers: _Workers) -> Callable[[], Portion]:
         encoded = self._encoder.encode(portion)
-        batches = _batches([len(ids) for ids in encoded], workers.count)
+        batches = _batches([len(ids) for ids in encoded], workers)
         finished = workers.start([[encoded[row] for row in rows] for rows in batches])
 
         def finish() -> Portion:
@@ -153,15 +159,17 @@ def typed_label(name: str, kind: LabelKind) -> Label:
     return name
 
 
-def _batches(lengths: Sequence[int], workers: int) -> list[NDArray[np.intp]]:
+def _batches(lengths: Sequence[int], workers: _Workers) -> list[NDArray[np.intp]]:
     """Rows of similar length together, at most about `_TOKENS_AT_ONCE` tokens a batch.
 
-    Where one batch would not do there are as many for each worker, all of about the same size.
+    Batches that workers share are as many for each of them, and all of about the same size.
     """
     tokens = sum(lengths)
-    if tokens <= _TOKENS_AT_ONCE:
+    count = -(-tokens // _TOKENS_AT_ONCE)
+    if count < 2:
         return [np.arange(len(lengths))]
-    count = workers * -(-tokens // (workers * _TOKENS_AT_ONCE))
+    if workers.share(count):
+        count = -(-count // workers.count) * workers.count
     order = np.argsort(lengths, kind="stable")
     ends = np.cumsum(np.array(lengths)[order])
     first = np.searchsorted(ends, tokens * np.arange(1, count) / count)

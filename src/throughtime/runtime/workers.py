@@ -1,5 +1,6 @@
 """Several pieces of work at the same time, each on one thread of the core."""
 
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
@@ -15,7 +16,7 @@ _Result = TypeVar("_Result")
 
 
 class Workers(Generic[_Item, _Result]):
-    """Threads that apply one function to items, while the caller goes on: as many as the core may use.
+    """Threads that apply one function, without side effects, to many items: as many as the core may use.
 
     The core takes one item faster with all its threads than with one; but many items are faster side by side: no thread
     waits for another at the end of each, nor for what Python does between them. To be used as a context; at its end,
@@ -36,12 +37,35 @@ class Workers(Generic[_Item, _Result]):
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
 
+    def share(self, items: int) -> bool:
+        """Whether the threads would take so many items, and not the caller one after the other."""
+        return self.count > 1 and items >= _FEW * self.count
+
     def start(self, items: Sequence[_Item]) -> Callable[[], list[_Result]]:
-        """Begins with the items; what it returns waits for the results, in the order of the items."""
-        if self.count < 2 or len(items) < _FEW * self.count:
-            results = [self._function(item) for item in items]
+        """Has the threads begin with the items, or works on them at once if they are few.
+
+        What it returns gives the results, in the order of the items, and waits for them where it must.
+        """
+        futures = self._submit(items) if self.share(len(items)) else None
+        if futures is None:
+            results = self._here(items)
             return lambda: results
+        process = os.getpid()
+        # A forked child has none of the threads, and would wait for ever.
+        return lambda: [f.result() for f in futures] if os.getpid() == process else self._here(items)
+
+    def _here(self, items: Sequence[_Item]) -> list[_Result]:
+        return [self._function(item) for item in items]
+
+    def _submit(self, items: Sequence[_Item]) -> list["Future[_Result]"] | None:
+        """None where no thread can be had: the system has none left, or Python is about to end."""
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self.count, "throughtime", kernels.limit_threads, (1,))
-        futures: list[Future[_Result]] = [self._pool.submit(self._function, item) for item in items]
-        return lambda: [future.result() for future in futures]
+        futures: list[Future[_Result]] = []
+        try:
+            futures.extend(self._pool.submit(self._function, item) for item in items)
+        except RuntimeError:
+            for future in futures:
+                future.cancel()
+            return None
+        return futures

@@ -20,6 +20,8 @@ FEW_ROWS: Final = 10
 """Fewer texts than this in a class are too few to learn it and to judge it."""
 IMBALANCE: Final = 10.0
 """From this ratio of the largest class to the smallest on, accuracy says little about the smallest."""
+_WORDS_MET: Final = 100_000
+"""After so many different words, of which none stood twice, no more are looked at."""
 _NAMED: Final = 5
 """At most so many classes are named in one message."""
 
@@ -155,7 +157,7 @@ class _Survey:
             self.hashes.append(_hashed(text))
             self.characters.append(len(text))
             self.words.append(words)
-            if not self.word_stands_twice:
+            if not self.word_stands_twice and len(self._met) < _WORDS_MET:
                 self._meet(self._pieces(text))
         self.labelled = batch.labels is not None
         self.grouped = batch.groups is not None
@@ -313,18 +315,19 @@ def _warnings(report: CheckReport, survey: _Survey, repeats: _Repeats, source: S
 
 
 def _warnings_of_training(report: CheckReport, survey: _Survey) -> Iterator[str]:
-    """Of what a recipe refuses, though another configuration may not."""
+    """Of what the default recipe refuses, though another configuration may not."""
     if report.problems or report.classes is None:
         return
-    if survey.texts_a_class().max() == 1:
+    # By groups, and with empty texts, something can be held out even so.
+    if not survey.grouped and not report.empty_texts and survey.texts_a_class().max() == 1:
         yield (
             "no class has two different texts, and equal ones stay together: none can be held out for validation; "
             "add texts, or give train a --validation file"
         )
     if not survey.word_stands_twice:
         yield (
-            "no word stands twice, and recipes learn only words that do (preprocessing.min_count); check that "
-            "--text-column names the column of the texts, or add texts"
+            "no word stands twice, and the default recipe learns only words that do (preprocessing.min_count); check "
+            "that --text-column names the column of the texts, or add texts"
         )
 
 

@@ -2,6 +2,9 @@
 
 import json
 import os
+import subprocess
+import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -110,6 +113,27 @@ def test_a_bad_file_is_refused_before_the_first_result(
 ) -> None:
     (tmp_path / name).write_bytes(content)
     assert complaint in run("predict", model_path, "--input", tmp_path / name).refusal()
+
+
+@pytest.mark.parametrize("fifo", [False, True])
+def test_who_writes_a_line_and_waits_is_answered(model_path: Path, tmp_path: Path, fifo: bool) -> None:
+    source = str(tmp_path / "fifo") if fifo else "-"
+    if fifo:
+        os.mkfifo(source)
+    command = [sys.executable, "-m", "throughtime", "predict", str(model_path), "--input", source]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        unanswered = threading.Timer(60, process.kill)
+        unanswered.start()
+        with Path(source).open("wb") if fifo else process.stdin as lines:
+            for text in TEXTS:
+                lines.write(text.encode() + b"\n")
+                lines.flush()
+                assert json.loads(process.stdout.readline())["text"] == text
+        assert process.stdout.read() == b""
+        unanswered.cancel()
+    assert process.returncode == 0
 
 
 def test_bad_calls(run: Run, model_path: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from throughtime.spec.errors import DataError
 
 
 class Pieces(io.RawIOBase):
-    """Gives its pieces one a read; None is what a stream that never waits says while there is nothing."""
+    """Gives its pieces one a read."""
 
     def __init__(self, pieces: list[bytes]) -> None:
         self._pieces = [piece for piece in pieces if piece]
@@ -80,9 +80,21 @@ def test_a_stream_that_does_not_wait_is_waited_for(pipe: int) -> None:
     assert list(portions) == []
 
 
-def test_errors_name_the_line(pipe: int) -> None:
+def test_errors_name_the_line_and_come_after_those_before(pipe: int) -> None:
     os.write(pipe, b"good\n" * 3000 + b"b\xe9d\n")
     os.close(pipe)
     lines = text_lines(STDIN)
+    assert [next(lines) for _ in range(3000)] == ["good"] * 3000
     with pytest.raises(DataError, match="standard input, line 3001: not UTF-8"):
-        list(lines)
+        next(lines)
+
+
+def test_long_lines_are_few_in_a_portion(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", Stdin(Pieces([b"x" * (1 << 20) + b"\n"] * 20)))
+    assert [len(portion) for portion in arriving_lines(STDIN, 100)] == [8, 8, 4]
+
+
+def test_a_closed_standard_input_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(DataError, match="standard input is closed: give texts, or --input FILE"):
+        next(arriving_lines(STDIN, 1))

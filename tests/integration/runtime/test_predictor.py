@@ -98,7 +98,20 @@ def test_a_stream_may_read_ahead(loaded: Predictor) -> None:
     results = [first, *portions]
     assert [len(portion) for portion, _ in results] == [30, 30, 30, 10]
     assert [text for portion, _ in results for text in portion] == texts
-    np.testing.assert_array_equal(np.concatenate([p for _, p in results]), loaded.predict_proba(texts))
+    probabilities = np.concatenate([p for _, p in results])
+    np.testing.assert_allclose(probabilities, loaded.predict_proba(texts), rtol=PROBABILITY.rtol, atol=PROBABILITY.atol)
+
+
+@pytest.mark.parametrize("ahead", [True, False])
+def test_an_error_of_the_source_comes_after_what_was_read_before_it(loaded: Predictor, ahead: bool) -> None:
+    def failing() -> Iterator[str]:
+        yield from ["good film"] * 6
+        raise OSError("gone")
+
+    answers = loaded.stream(failing(), at_once=3, ahead=ahead)
+    assert [len(next(answers)[0]), len(next(answers)[0])] == [3, 3]
+    with pytest.raises(OSError, match="gone"):
+        next(answers)
 
 
 @pytest.mark.parametrize("tokens_at_once", [40, 100, 1 << 14])

@@ -1,8 +1,10 @@
 """Batches side by side: the same numbers, in the order of the texts, and nothing left running."""
 
+import multiprocessing
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -71,3 +73,40 @@ def test_who_stops_early_leaves_nothing_running() -> None:
     assert next(asked) == 0
     asked.close()  # type: ignore[attr-defined]
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("throughtime")]
+
+
+def test_without_a_thread_to_have_the_caller_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    submit, submitted = ThreadPoolExecutor.submit, 0
+
+    def refuse(self: ThreadPoolExecutor, *arguments: object) -> object:
+        nonlocal submitted
+        submitted += 1
+        if submitted > 3:
+            raise RuntimeError("cannot schedule new futures after interpreter shutdown")
+        return submit(self, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(ThreadPoolExecutor, "submit", refuse)
+
+    def double(number: int) -> int:
+        return 2 * number
+
+    with Workers(double) as workers:
+        assert workers.start(range(10))() == [2 * number for number in range(10)]
+
+
+def test_a_forked_child_waits_for_no_threads() -> None:
+    def slow(number: int) -> int:
+        time.sleep(0.01)
+        return -number
+
+    with Workers(slow) as workers:
+        finish = workers.start(range(20))
+        context = multiprocessing.get_context("fork")
+        answers = context.SimpleQueue()
+        child = context.Process(target=lambda: answers.put(finish()))
+        child.start()
+        child.join(20)
+        alive = child.is_alive()
+        child.kill()
+        assert not alive
+        assert answers.get() == finish() == [-number for number in range(20)]

@@ -106,13 +106,18 @@ def test_small_classes_and_imbalance_are_warned_of(make: Make) -> None:
 def test_what_a_recipe_would_refuse_is_warned_of(make: Make) -> None:
     once = [(f"first{i} second{i}", "ab"[i % 2]) for i in range(40)]
     (words,) = check(make(once)).warnings
-    assert words.startswith("no word stands twice, and recipes learn only words that do (preprocessing.min_count)")
+    assert words.startswith(
+        "no word stands twice, and the default recipe learns only words that do (preprocessing.min_count)"
+    )
     assert check(make([*once[1:], ("First1 third", "a")])).warnings == []  # in another case, as recipes read it
     assert check(make([*once[1:], ("new, other, newer", "a")])).warnings == []  # the comma
     alike = [("good film", "a"), ("bad film", "b")] * 20
     _, held_out = check(make(alike)).warnings
     assert held_out.startswith("no class has two different texts, and equal ones stay together: none can be held out")
     assert len(check(make([*alike, ("fine film", "a")])).warnings) == 1
+    assert len(check(make([*alike, ("", "a")])).warnings) == 2  # the empty one can be held out
+    by_group = [(*row, f"group {number % 20}") for number, row in enumerate(alike)]
+    assert len(check(make(by_group, group="by")).warnings) == 1
     # A test set is not trained on.
     report = check(make(PLENTY), make(once, "test"))
     assert report.warnings == []
