@@ -197,4 +197,4 @@ def _verdict(report: "CheckReport") -> str:
         return "This data cannot be trained on as it is."
     if not _findings(report):
         return "Nothing is wrong with this data."
-    return "This data can be used." if report.classes is None else "This data can be trained on."
+    return "This data can be used." if report.classes is None else "This data can be trained on; mind the warnings."

@@ -72,7 +72,7 @@ def diagnose(
 
     from throughtime.text.training.flow import directory_flow
 
-    _say(f"measuring on {len(texts):,} texts")
+    _say(f"measuring on {len(texts):,} text{'' if len(texts) == 1 else 's'}")
     flow = directory_flow(directory, texts, labels, report=lambda name: _say(f"measured {name}"), seed=seed)
     numbers = flow.to_json() + "\n"
     written = [folder / NUMBERS]

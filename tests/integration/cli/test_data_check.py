@@ -60,7 +60,7 @@ def test_findings_of_both_sets_are_named_with_their_set(reviews: Path, tmp_path:
     done = RUN.invoke(data_app, ["check", str(reviews), "--test", str(test)])
     assert f"warning: {reviews}: 1 text of {test} also in {reviews} (first: line 2)" in done.stdout
     assert f"warning: {test}: 1 text empty or white space (first: line 3)" in done.stdout
-    assert done.stdout.endswith("This data can be trained on.\n")
+    assert done.stdout.endswith("This data can be trained on; mind the warnings.\n")
 
 
 def test_columns_are_given_by_name(tmp_path: Path) -> None:
