@@ -1,21 +1,25 @@
 """`throughtime diagnose`: how gradients flow through time in a trained model, with a verdict and a picture."""
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from throughtime.cli.console import counting
-from throughtime.cli.process import short_waits
+from throughtime.cli.process import one_torch_thread, short_waits
 from throughtime.spec.errors import DataError, OptionError
 
 if TYPE_CHECKING:
     from throughtime.flow import GradientFlow
+    from throughtime.runtime.model_dir import ModelDirectory
     from throughtime.text.reading import Source
 
 PICTURE: Final = "gradient-flow.png"
 NUMBERS: Final = "gradient-flow.json"
+_SMALL: Final = 128
+"""Units up to which one thread of torch is as fast as two on a machine that has nothing else to do."""
 
 
 def diagnose(
@@ -65,15 +69,18 @@ def diagnose(
     source = open_source(data, Columns(text=text_column, label=label_column))
     texts, labels = _draw(source, directory.config.labels, limit, seed)
     folder = model if out is None else out
+    is_new = not folder.exists()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)  # before the work: a place that cannot be written to is known now
     except OSError as error:
         raise output_error(error, folder) from error
-
-    from throughtime.text.training.flow import directory_flow
-
-    _say(f"measuring on {len(texts):,} text{'' if len(texts) == 1 else 's'}")
-    flow = directory_flow(directory, texts, labels, report=lambda name: _say(f"measured {name}"), seed=seed)
+    try:
+        flow = _measure(directory, texts, labels, seed)
+    except BaseException:
+        if is_new:
+            with suppress(OSError):
+                folder.rmdir()
+        raise
     numbers = flow.to_json() + "\n"
     written = [folder / NUMBERS]
     write_file(written[0], numbers.encode())
@@ -82,6 +89,15 @@ def diagnose(
         typer.echo(numbers, nl=False)
     else:
         typer.echo(f"{model} on {source.name}\n\n{flow}\n\nwritten: {', '.join(map(str, written))}")
+
+
+def _measure(directory: "ModelDirectory", texts: list[str], labels: list[str], seed: int) -> "GradientFlow":
+    if max(directory.config.encoder.hidden_size) <= _SMALL:
+        one_torch_thread()
+    from throughtime.text.training.flow import directory_flow
+
+    _say(f"measuring on {len(texts):,} text{'' if len(texts) == 1 else 's'}")
+    return directory_flow(directory, texts, labels, report=lambda name: _say(f"measured {name}"), seed=seed)
 
 
 def _draw(source: "Source", names: tuple[str, ...], limit: int, seed: int) -> tuple[list[str], list[str]]:

@@ -32,6 +32,10 @@ _WrongUsage: Final[Any] = typer.BadParameter.__mro__[2]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line (default: that of the process) and return its exit code; without arguments, show the help."""
+    if sys.stderr is None:  # closed: else what is said there would be printed among the results
+        sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115 a device, open until the process ends
+    if sys.stdout is None:
+        return _fail("standard output is closed: give it somewhere to go (a file, or /dev/null)")
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal that cannot show a character must not end a command

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from throughtime.runtime.predictor import Portion
 
 _STDOUT: Final = "-"
+_SAME: Final = ("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
+"""Names of standard output: where that is a file, to replace it would lose what others write into it."""
 _LINES_AT_ONCE: Final = 2048
 
 
@@ -64,6 +66,7 @@ def predict(
         input_ = STDIN
     if text_column is not None and (input_ is None or _is_lines(input_)):
         raise OptionError("--text-column needs an --input file with columns (.csv, .tsv, .jsonl or .parquet)")
+    output = _STDOUT if output in _SAME else output
     one_blas_thread()
     from throughtime.runtime import Predictor
 
@@ -126,8 +129,13 @@ def _read(source: str, text_column: str | None) -> Iterator[str]:
     if _is_lines(source):
         yield from text_lines(source)
         return
-    from throughtime.text.reading import Columns, open_source
+    from throughtime.text.reading import ENDINGS, Columns, open_source
 
+    if Path(source).is_file() and not source.lower().endswith(ENDINGS):
+        raise OptionError(
+            f"{source}: a format that is not known; give a .txt file (one text a line), a .csv, .tsv, .jsonl or "
+            ".parquet file, or - for standard input (one text a line)"
+        )
     for batch in open_source(source, Columns(text=text_column), labelled=False).rows():
         yield from batch.texts
 

@@ -44,7 +44,7 @@ def arriving_lines(source: str, most: int) -> Iterator[list[str]]:
         with nullcontext(_standard_input()) if source == STDIN else Path(source).open("rb") as stream:
             yield from _portions(stream, name, most)
     except FileNotFoundError:
-        raise DataError(f"{source} does not exist: give a file of texts, one a line, or - for standard input") from None
+        raise DataError(f"{source}: no such file; give a file of texts, one a line, or - for standard input") from None
     except OSError as error:
         raise DataError(f"{name} cannot be read ({error.strerror}): make it readable, or give another") from error
 

@@ -53,6 +53,11 @@ class Predictor:
         """
         return cls(read_model_directory(path))
 
+    def __repr__(self) -> str:
+        encoder = self._config.encoder
+        kind = f"{encoder.cell} {list(encoder.hidden_size)}" if encoder.kind == "recurrent" else encoder.kind
+        return f"Predictor({kind}, vocabulary of {encoder.vocabulary_size:,}, labels {self._labels!r})"
+
     @property
     def config(self) -> ModelConfig:
         return self._config
@@ -93,6 +98,8 @@ class Predictor:
         """
         if isinstance(texts, str | bytes):
             raise DataError("texts must be a list of strings, but is one string: give [text]")
+        if not isinstance(texts, Iterable):
+            raise DataError(f"texts must be a list of strings, but is {type(texts).__name__}")
         waiting: Callable[[], Portion] | None = None
         portions = _portions(texts, at_once)
         with Workers(self._classifier.probabilities) as workers:

@@ -111,6 +111,21 @@ def test_a_bag_has_no_flow(run: Run, model_path: Path, data: Path, tmp_path: Pat
     assert "bag of words" in run("diagnose", tmp_path / "bag", data).refusal()
 
 
+@pytest.mark.parametrize("made_before", [True, False])
+def test_interrupted_it_leaves_nothing(
+    run: Run, model_path: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made_before: bool
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("throughtime.text.training.flow.directory_flow", interrupted)
+    out = tmp_path / "flow"
+    if made_before:
+        out.mkdir()
+    assert run("diagnose", model_path, data, "--out", out).code == 130
+    assert out.exists() == made_before
+
+
 def test_bad_input(run: Run, model_path: Path, data: Path, tmp_path: Path) -> None:
     assert "nowhere.csv" in run("diagnose", model_path, tmp_path / "nowhere.csv").refusal()
     assert "does not exist" in run("diagnose", tmp_path / "none", data).refusal()

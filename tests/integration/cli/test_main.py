@@ -1,6 +1,7 @@
 """The command line as a process: what it loads, how it ends, how it fails."""
 
 import importlib.util
+import json
 import os
 import re
 import signal
@@ -142,6 +143,35 @@ def test_a_mistake_is_told_before_the_training_library_is_loaded(
     assert done.returncode == 2
     assert complaint in done.stderr.splitlines()[0]
     assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize("command", [("predict", "x", "y"), ("--help",), ("data", "check", "x")])
+def test_closed_standard_output_is_said(command: tuple[str, ...]) -> None:
+    script = 'exec "$@" >&-'
+    done = subprocess.run(
+        ["sh", "-c", script, "sh", sys.executable, "-m", "throughtime", *command],
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 2
+    assert done.stderr == (
+        "throughtime: error: standard output is closed: give it somewhere to go (a file, or /dev/null)\n"
+    )
+
+
+def test_with_closed_standard_error_results_are_results_only(model_path: Path, tmp_path: Path) -> None:
+    (tmp_path / "data.csv").write_text("text,label\ngood,pos\nbad,neg\n")
+    for command in (("predict", model_path, "a good film"), ("diagnose", model_path, tmp_path / "data.csv", "--json")):
+        done = subprocess.run(
+            ["sh", "-c", 'exec "$@" 2>&-', "sh", sys.executable, "-m", "throughtime", *map(str, command)],
+            stdout=subprocess.PIPE,
+            check=False,
+            timeout=60,
+        )
+        assert done.returncode == 0
+        assert json.loads(done.stdout)
 
 
 def test_version(run: Run) -> None:

@@ -85,6 +85,20 @@ def test_output_to_a_file_replaces_it_as_a_whole(run: Run, model_path: Path, tmp
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "out.jsonl"]
 
 
+@pytest.mark.parametrize("name", ["-", "/dev/stdout", "/dev/fd/1"])
+def test_standard_output_by_any_name_keeps_what_others_write(model_path: Path, tmp_path: Path, name: str) -> None:
+    out = tmp_path / "out.jsonl"
+    with out.open("wb") as stream:
+        stream.write(b"before\n")
+        stream.flush()
+        command = [sys.executable, "-m", "throughtime", "predict", str(model_path), *TEXTS, "--output", name]
+        subprocess.run(command, stdout=stream, check=True, timeout=60)
+        stream.write(b"after\n")
+    before, *lines, after = out.read_text().splitlines()
+    assert (before, after) == ("before", "after")
+    assert rows("\n".join(lines)) == expected(model_path)
+
+
 def test_bad_input_leaves_the_old_output(run: Run, model_path: Path, tmp_path: Path) -> None:
     (tmp_path / "out.jsonl").write_text("old")
     lines = b"good\n" * 5000 + b"\xff\n"
@@ -139,7 +153,9 @@ def test_who_writes_a_line_and_waits_is_answered(model_path: Path, tmp_path: Pat
 def test_bad_calls(run: Run, model_path: Path, tmp_path: Path) -> None:
     assert "give texts or --input FILE, not both" in run("predict", model_path, "x", "--input", "-").refusal()
     assert "needs an --input file with columns" in run("predict", model_path, "x", "--text-column", "y").refusal()
-    assert "nowhere.txt does not exist" in run("predict", model_path, "-i", tmp_path / "nowhere.txt").refusal()
+    assert "nowhere.txt: no such file" in run("predict", model_path, "-i", tmp_path / "nowhere.txt").refusal()
+    (tmp_path / "in.md").write_text("a good film\n")
+    assert "give a .txt file" in run("predict", model_path, "-i", tmp_path / "in.md").refusal()
     assert "nowhere.csv" in run("predict", model_path, "-i", tmp_path / "nowhere.csv").refusal()
     assert "nowhere does not exist" in run("predict", tmp_path / "nowhere", "x").refusal()
     assert "it is a folder" in run("predict", model_path, "x", "-o", tmp_path).refusal()

@@ -33,6 +33,10 @@ def test_it_is_the_packages_own_name() -> None:
     assert throughtime.Predictor is Predictor
 
 
+def test_it_says_what_it_is(loaded: Predictor) -> None:
+    assert repr(loaded) == "Predictor(LSTM [3], vocabulary of 17, labels ['neg', 'neutral', 'pos'])"
+
+
 def test_results_come_in_the_order_of_the_texts(loaded: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
     texts = random_texts(300)
     alone = np.concatenate([loaded.predict_proba([text]) for text in texts])
@@ -52,7 +56,9 @@ def test_no_texts(loaded: Predictor) -> None:
     assert loaded.predict([]) == []
 
 
-@pytest.mark.parametrize(("texts", "found"), [("good", "one string"), (b"good", "one string")])
+@pytest.mark.parametrize(
+    ("texts", "found"), [("good", "one string"), (b"good", "one string"), (None, "NoneType"), (3, "int")]
+)
 def test_one_string_is_no_list_of_texts(loaded: Predictor, texts: Any, found: str) -> None:
     with pytest.raises(DataError, match=found):
         loaded.predict(texts)

@@ -4,7 +4,7 @@
 holds a file in memory. Parquet's library is imported only when a Parquet file is opened.
 """
 
-from throughtime.text.reading.opening import open_source
+from throughtime.text.reading.opening import ENDINGS, open_source
 from throughtime.text.reading.source import Columns, RowBatch, Source
 
-__all__ = ["Columns", "RowBatch", "Source", "open_source"]
+__all__ = ["ENDINGS", "Columns", "RowBatch", "Source", "open_source"]

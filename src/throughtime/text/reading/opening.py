@@ -1,6 +1,7 @@
 """From what the user gave as DATA to a source."""
 
 from pathlib import Path
+from typing import Final
 
 from throughtime.spec.errors import DataError
 from throughtime.text.reading.delimited import DelimitedSource
@@ -9,6 +10,9 @@ from throughtime.text.reading.folder import FolderSource
 from throughtime.text.reading.imdb import ImdbArchive, open_imdb
 from throughtime.text.reading.json_lines import JsonLinesSource
 from throughtime.text.reading.source import GUESSED, Columns, Source
+
+ENDINGS: Final = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".tar.gz", ".tgz")
+"""Of the files that `open_source` reads, in small letters."""
 
 
 def open_source(
