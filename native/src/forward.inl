@@ -213,7 +213,13 @@ protected:
     }
 
     void step(i64 n) {
-        const ForwardCells<T> cells{lay_, d_.packed, d_.projected != nullptr};
+        if (d_.projected != nullptr) step<true>(n);
+        else step<false>(n);
+    }
+
+    template <bool TABLE>
+    void step(i64 n) {
+        const ForwardCells<T> cells{lay_, d_.packed};
         if (lay_.reset_before()) {
             for_blocks<2>(n, [&](auto R, i64 first, i64 p) {
                 cells.template reset_and_update<decltype(R)::value>(at_, first, p);
@@ -224,10 +230,10 @@ protected:
             });
         } else if (lay_.options.cell == Cell::lstm) {
             for_blocks<4>(n,
-                          [&](auto R, i64 first, i64 p) { cells.template lstm<decltype(R)::value>(at_, first, p); });
+                          [&](auto R, i64 first, i64 p) { cells.template lstm<decltype(R)::value, TABLE>(at_, first, p); });
         } else if (lay_.options.cell == Cell::gru) {
             for_blocks<3>(n,
-                          [&](auto R, i64 first, i64 p) { cells.template gru<decltype(R)::value>(at_, first, p); });
+                          [&](auto R, i64 first, i64 p) { cells.template gru<decltype(R)::value, TABLE>(at_, first, p); });
         } else {
             for_block_panels(n, [&](auto R, auto NB, i64 first, i64 p) {
                 cells.template rnn<decltype(R)::value, decltype(NB)::value>(at_, first, p);

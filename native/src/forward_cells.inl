@@ -27,16 +27,17 @@ struct ForwardCells {
 
     Layout<T> lay;
     const T* packed;
-    bool table = false;  // gates are rows of a table, which lie anywhere; only `lstm` makes a difference
 
     int real_lanes(i64 block) const { return static_cast<int>(least(L, lay.H - block * L)); }
 
-    template <int R>
-    void lstm(const StepRows<T>& at, i64 first, i64 p) const {
+    // TABLE: `at.gates` are rows of a table, which lie anywhere. Functions of their own, as is the product: where a compiler puts
+    // some of them into the loops over tiles, these run a twentieth slower.
+    template <int R, bool TABLE>
+    __attribute__((noinline)) void lstm(const StepRows<T>& at, i64 first, i64 p) const {
         V acc[R][4];
         const i64 u = p * L;
         const T* const panel = packed + lay.hidden_at() + p * lay.H * 4 * L;
-        if (table) {
+        if constexpr (TABLE) {
             product_for_cell<T, R, 4, false>(at.left + first, lay.H, panel, acc, coming<R>(at, first, u));
         } else {
             prefetch<R>(at, first, u);
@@ -66,13 +67,18 @@ struct ForwardCells {
         for (int r = 0; r < R; ++r) store_part(at.y[first + r] + u, acc[r][1] * hyperbolic_tangent<T>(acc[r][0]), n);
     }
 
-    template <int R>
-    void gru(const StepRows<T>& at, i64 first, i64 p) const {
+    template <int R, bool TABLE>
+    __attribute__((noinline)) void gru(const StepRows<T>& at, i64 first, i64 p) const {
         V acc[R][3];
         const i64 u = p * L, Hp = lay.Hp;
-        prefetch<R>(at, first, u);
         const V bias_hn = load(packed + lay.bias_hn_at() + u);
-        product_for_cell<T, R, 3, false>(at.left + first, lay.H, packed + lay.hidden_at() + p * lay.H * 3 * L, acc);
+        const T* const panel = packed + lay.hidden_at() + p * lay.H * 3 * L;
+        if constexpr (TABLE) {
+            product_for_cell<T, R, 3, false>(at.left + first, lay.H, panel, acc, coming<R>(at, first, u));
+        } else {
+            prefetch<R>(at, first, u);
+            product_for_cell<T, R, 3, false>(at.left + first, lay.H, panel, acc);
+        }
         const int n = real_lanes(p);
         // Twice over the rows, as in `lstm`: the candidate waits for the reset.
         for (int r = 0; r < R; ++r) {
