@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from throughtime.cli.console import counting
-from throughtime.cli.process import one_torch_thread, short_waits
+from throughtime.cli.process import loading, one_torch_thread, short_waits
 from throughtime.spec.errors import DataError, OptionError
 
 if TYPE_CHECKING:
@@ -94,7 +94,8 @@ def diagnose(
 def _measure(directory: "ModelDirectory", texts: list[str], labels: list[str], seed: int) -> "GradientFlow":
     if max(directory.config.encoder.hidden_size) <= _SMALL:
         one_torch_thread()
-    from throughtime.text.training.flow import directory_flow
+    with loading():
+        from throughtime.text.training.flow import directory_flow
 
     _say(f"measuring on {len(texts):,} text{'' if len(texts) == 1 else 's'}")
     return directory_flow(directory, texts, labels, report=lambda name: _say(f"measured {name}"), seed=seed)

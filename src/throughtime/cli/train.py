@@ -88,7 +88,7 @@ def train(
     Part of DATA is held out to choose the best epoch (by group with --group-column). The run saves its state as it
     goes: after a crash, the same command with --resume ends in the same model.
     """
-    from throughtime.cli.process import return_large_blocks, short_waits
+    from throughtime.cli.process import loading, return_large_blocks, short_waits
 
     short_waits()
     from throughtime.text.config import with_changes
@@ -125,8 +125,9 @@ def train(
 
     return_large_blocks()
     with console_reporter(out) as reporter:
-        from throughtime.cli.results import print_result
-        from throughtime.text.training.run import train as run
+        with loading():
+            from throughtime.cli.results import print_result
+            from throughtime.text.training.run import train as run
 
         result = run(request, reporter)
     print_result(result)

@@ -1,5 +1,6 @@
 """Settings of a whole process, in processes of their own."""
 
+import gc
 import os
 import platform
 import subprocess
@@ -7,6 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from throughtime.cli.process import loading
 
 TWO_CLASSES = [("good", "pos"), ("bad", "neg")]
 # glibc takes a block from its heap, not from the system, once it has seen a freed one as large.
@@ -34,6 +37,19 @@ def heap_growth(argument: str) -> int:
 def test_a_large_block_does_not_come_from_the_heap_any_more() -> None:
     assert heap_growth("set") < 1 << 20
     assert heap_growth("leave") > 16 << 20
+
+
+@pytest.mark.parametrize("collecting", [True, False])
+def test_the_garbage_collector_rests_while_libraries_load_and_then_is_as_before(collecting: bool) -> None:
+    was = gc.isenabled()
+    try:
+        (gc.enable if collecting else gc.disable)()
+        with pytest.raises(ImportError), loading():
+            assert not gc.isenabled()
+            raise ImportError
+        assert gc.isenabled() == collecting
+    finally:
+        (gc.enable if was else gc.disable)()
 
 
 @pytest.mark.parametrize(
