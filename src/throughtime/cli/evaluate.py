@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -66,26 +67,36 @@ def _score(predictor: "Predictor", source: "Source") -> tuple["Scores", int]:
     from throughtime.runtime.scores import score
 
     names = predictor.config.labels
-    index = {name: number for number, name in enumerate(names)}
-    empty = 0
-    truths, predictions = [], []
+    truths: list[int] = []
+    predictions, empty = [], 0
     with counting("evaluated") as count:
-        for batch in source.rows():
-            if batch.labels is None:
-                raise DataError(f"{source.name} has no labels: evaluate needs them; name their column (--label-column)")
-            for row, label in enumerate(batch.labels):
-                if label not in index:
-                    raise DataError(
-                        f"{batch.where(row)}: label {label!r} is no class of the model ({_listed(names)}): correct it, "
-                        "remove the row, or evaluate another model"
-                    )
-            truths.append(np.array([index[label] for label in batch.labels]))
-            predictions.append(predictor.predict_proba(batch.texts))
-            empty += sum(not text.strip() for text in batch.texts)
-            count(len(batch.texts))
+        for texts, probabilities in predictor.stream(_texts(source, names, truths), ahead=True):
+            predictions.append(probabilities)
+            empty += sum(not text.strip() for text in texts)
+            count(len(texts))
     if not truths:
         raise DataError(f"{source.name} holds no texts: give a file or folder that does")
-    return score(np.concatenate(truths), np.concatenate(predictions), names), empty
+    return score(np.array(truths), np.concatenate(predictions), names), empty
+
+
+def _texts(source: "Source", names: tuple[str, ...], truths: list[int]) -> Iterator[str]:
+    """The source's texts; the number of each one's class is added to `truths` on the way.
+
+    Raises:
+        DataError: there are no labels, or one that the model lacks.
+    """
+    index = {name: number for number, name in enumerate(names)}
+    for batch in source.rows():
+        if batch.labels is None:
+            raise DataError(f"{source.name} has no labels: evaluate needs them; name their column (--label-column)")
+        for row, label in enumerate(batch.labels):
+            if label not in index:
+                raise DataError(
+                    f"{batch.where(row)}: label {label!r} is no class of the model ({_listed(names)}): correct it, "
+                    "remove the row, or evaluate another model"
+                )
+        truths.extend(index[label] for label in batch.labels)
+        yield from batch.texts
 
 
 def _listed(names: tuple[str, ...]) -> str:

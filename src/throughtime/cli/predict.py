@@ -133,8 +133,8 @@ def _read(source: str, text_column: str | None) -> Iterator[str]:
 
     if Path(source).is_file() and not source.lower().endswith(ENDINGS):
         raise OptionError(
-            f"{source}: a format that is not known; give a .txt file (one text a line), a .csv, .tsv, .jsonl or "
-            ".parquet file, or - for standard input (one text a line)"
+            f"{source}: a format that is not known ('{Path(source).suffix}'); give a .txt file (one text a line), a "
+            ".csv, .tsv, .jsonl or .parquet file, or - for standard input (one text a line)"
         )
     for batch in open_source(source, Columns(text=text_column), labelled=False).rows():
         yield from batch.texts

