@@ -216,6 +216,8 @@ def parse_config(values: Any, origin: str) -> TrainConfig:
         raise ConfigError(f"{origin}: " + "; ".join(told)) from None
 
 
+_FORGET_BIAS: Final = 1.0
+"""Of an LSTM that takes the place of a recipe's other cell: it should begin by keeping what it has."""
 _EXPECTED: Final = {
     "int_parsing": "should be an integer",
     "int_type": "should be an integer",
@@ -262,7 +264,7 @@ def with_values(config: TrainConfig, changes: Mapping[str, Any], origin: str) ->
     """
     # Only keys that were written stay written: what a recipe leaves out is not "given" by a copy of it.
     values = config.model_dump(mode="json", exclude_unset=True)
-    for name, value in (_consequences(changes) | dict(changes)).items():
+    for name, value in (_consequences(config, changes) | dict(changes)).items():
         *sections, key = name.strip().split(".")
         place = values
         for section in sections:
@@ -277,13 +279,14 @@ def with_values(config: TrainConfig, changes: Mapping[str, Any], origin: str) ->
     return parse_config(values, origin) if changes else config
 
 
-def _consequences(changes: Mapping[str, Any]) -> dict[str, Any]:
+def _consequences(config: TrainConfig, changes: Mapping[str, Any]) -> dict[str, Any]:
     """What a recipe says for one choice only must not stand in the way of another; what is changed itself wins."""
     follows: dict[str, Any] = {}
     if "training.epochs" in changes:
         follows["training.min_steps"] = None  # so many epochs, then, and no more
-    if changes.get("encoder.cell", "LSTM") != "LSTM":
-        follows["encoder.forget_bias"] = None
+    cell = changes.get("encoder.cell", config.encoder.cell)
+    if cell != config.encoder.cell:
+        follows["encoder.forget_bias"] = _FORGET_BIAS if cell == "LSTM" else None
     if changes.get("head.pooling") == "last":
         follows["encoder.segment"] = None
     if changes.get("head.pooling") == "last" or ("encoder.segment" in changes and changes["encoder.segment"] is None):

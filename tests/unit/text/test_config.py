@@ -125,7 +125,7 @@ def test_wrong_changes_are_named(change: str, message: str) -> None:
     ("change", "path", "value"),
     [
         ("training.epochs=3", "training.min_steps", None),
-        ("encoder.cell=GRU", "encoder.forget_bias", None),
+        ("encoder.cell=LSTM", "encoder.forget_bias", 1.0),
         ("head.pooling=last", "encoder.segment", None),
         ("head.pooling=last", "regularisation.segment_dropout", 0.0),
         ("encoder.segment=null", "regularisation.segment_dropout", 0.0),
@@ -137,6 +137,13 @@ def test_a_choice_takes_along_what_follows_from_it(change: str, path: str, value
     changed = with_changes(load_recipe("default"), [change])
     section, key = path.split(".")
     assert getattr(getattr(changed, section), key) == value
+
+
+def test_another_cell_leaves_the_forget_bias_behind() -> None:
+    for cell in ("GRU", "RNN"):
+        assert with_changes(load_recipe("article-lstm"), [f"encoder.cell={cell}"]).encoder.forget_bias is None
+    own = with_changes(load_recipe("article-lstm"), ["encoder.forget_bias=2.0"])
+    assert with_changes(own, ["encoder.cell=LSTM"]).encoder.forget_bias == 2.0
 
 
 def test_what_is_changed_itself_wins_over_what_follows() -> None:
