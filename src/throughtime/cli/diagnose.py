@@ -1,5 +1,6 @@
 """`throughtime diagnose`: how gradients flow through time in a trained model, with a verdict and a picture."""
 
+import os
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from throughtime.cli.console import counting
-from throughtime.cli.process import loading, one_torch_thread, short_waits
+from throughtime.cli.process import loading, short_waits
 from throughtime.spec.errors import DataError, OptionError
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 PICTURE: Final = "gradient-flow.png"
 NUMBERS: Final = "gradient-flow.json"
 _SMALL: Final = 128
-"""Units up to which one thread of torch is as fast as two on a machine that has nothing else to do."""
+"""Units up to which one thread of torch is as fast as two; beside a busy program two wait for each other mostly."""
 
 
 def diagnose(
@@ -69,22 +70,23 @@ def diagnose(
     source = open_source(data, Columns(text=text_column, label=label_column))
     texts, labels = _draw(source, directory.config.labels, limit, seed)
     folder = model if out is None else out
-    is_new = not folder.exists()
+    made: list[Path] = []
     try:
+        made = [place for place in (folder, *folder.parents) if not place.exists()]
         folder.mkdir(parents=True, exist_ok=True)  # before the work: a place that cannot be written to is known now
     except OSError as error:
         raise output_error(error, folder) from error
     try:
         flow = _measure(directory, texts, labels, seed)
+        numbers = flow.to_json() + "\n"
+        written = [folder / NUMBERS]
+        write_file(written[0], numbers.encode())
+        written += _pictures(flow, folder / PICTURE)
     except BaseException:
-        if is_new:
-            with suppress(OSError):
-                folder.rmdir()
+        with suppress(OSError):  # up to one that holds something
+            for place in made:
+                place.rmdir()
         raise
-    numbers = flow.to_json() + "\n"
-    written = [folder / NUMBERS]
-    write_file(written[0], numbers.encode())
-    written += _pictures(flow, folder / PICTURE)
     if as_json:
         typer.echo(numbers, nl=False)
     else:
@@ -92,13 +94,15 @@ def diagnose(
 
 
 def _measure(directory: "ModelDirectory", texts: list[str], labels: list[str], seed: int) -> "GradientFlow":
-    if max(directory.config.encoder.hidden_size) <= _SMALL:
-        one_torch_thread()
     with loading():
         from throughtime.text.training.flow import directory_flow
 
     _say(f"measuring on {len(texts):,} text{'' if len(texts) == 1 else 's'}")
-    return directory_flow(directory, texts, labels, report=lambda name: _say(f"measured {name}"), seed=seed)
+    is_small = max(directory.config.encoder.hidden_size) <= _SMALL
+    threads = 1 if is_small and "OMP_NUM_THREADS" not in os.environ else None
+    return directory_flow(
+        directory, texts, labels, report=lambda name: _say(f"measured {name}"), threads=threads, seed=seed
+    )
 
 
 def _draw(source: "Source", names: tuple[str, ...], limit: int, seed: int) -> tuple[list[str], list[str]]:

@@ -32,8 +32,8 @@ _WrongUsage: Final[Any] = typer.BadParameter.__mro__[2]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line (default: that of the process) and return its exit code; without arguments, show the help."""
-    if sys.stderr is None:  # closed: else what is said there would be printed among the results
-        sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115 a device, open until the process ends
+    if sys.stderr is None:
+        _open_stderr()
     if sys.stdout is None:
         return _fail("standard output is closed: give it somewhere to go (a file, or /dev/null)")
     for stream in (sys.stdout, sys.stderr):
@@ -132,6 +132,19 @@ def _reason(error: OSError) -> str:
     if error.errno in _DISK_FULL:
         return "the disk is full: make room, or write to another disk"
     return f"{error.strerror or error}"
+
+
+def _open_stderr() -> None:
+    """Where standard error is closed, what is said there goes nowhere.
+
+    That is, neither among the results, nor into the next file that is opened and would have its number.
+    """
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    if nowhere != 2:
+        os.dup2(nowhere, 2)
+        if nowhere > 2:
+            os.close(nowhere)
+    sys.stderr = os.fdopen(2, "w", closefd=False)
 
 
 def _drop_stdout() -> None:

@@ -1,9 +1,10 @@
 """`throughtime predict`: texts in, one JSON line a text out. No torch."""
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO, Final, cast
 
@@ -19,8 +20,7 @@ if TYPE_CHECKING:
     from throughtime.runtime.predictor import Portion
 
 _STDOUT: Final = "-"
-_SAME: Final = ("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
-"""Names of standard output: where that is a file, to replace it would lose what others write into it."""
+_STDIN_NAMES: Final = ("/dev/stdin", "/dev/fd/0", "/proc/self/fd/0")
 _LINES_AT_ONCE: Final = 2048
 
 
@@ -58,7 +58,7 @@ def predict(
     """
     if texts and input_ is not None:
         raise OptionError("give texts or --input FILE, not both")
-    if texts == [STDIN]:
+    if texts == [STDIN] or input_ in _STDIN_NAMES:
         texts, input_ = None, STDIN
     if not texts and input_ is None:
         if sys.stdin is None or sys.stdin.isatty():
@@ -66,7 +66,6 @@ def predict(
         input_ = STDIN
     if text_column is not None and (input_ is None or _is_lines(input_)):
         raise OptionError("--text-column needs an --input file with columns (.csv, .tsv, .jsonl or .parquet)")
-    output = _STDOUT if output in _SAME else output
     one_blas_thread()
     from throughtime.runtime import Predictor
 
@@ -83,7 +82,7 @@ def predict(
         _check_all(input_, text_column)
         portions = predictor.stream(_read(input_, text_column))
     with _destination(output) as stream:
-        _write(predictor, portions, stream, echo=echo, quiet=output == _STDOUT and sys.stdout.isatty())
+        _write(predictor, portions, stream, echo=echo, quiet=stream is sys.stdout.buffer and sys.stdout.isatty())
 
 
 def _write(predictor: "Predictor", portions: "Iterable[Portion]", stream: BinaryIO, *, echo: bool, quiet: bool) -> None:
@@ -106,16 +105,28 @@ def _write(predictor: "Predictor", portions: "Iterable[Portion]", stream: Binary
 def _destination(output: str) -> Iterator[BinaryIO]:
     from throughtime.runtime.atomic import atomic_file, output_error
 
-    if output == _STDOUT:
+    standard = _standard_stream(output)
+    if standard is not None:
         try:
-            yield cast("BinaryIO", sys.stdout.buffer)
+            yield standard
         except BrokenPipeError:  # whoever read our output has seen enough
             raise
         except OSError as error:
-            raise output_error(error, "standard output") from error
+            raise output_error(error, "standard output" if output == _STDOUT else output) from error
         return
     with atomic_file(output) as stream:
         yield stream
+
+
+def _standard_stream(output: str) -> BinaryIO | None:
+    """Standard output or error, by whatever name: to replace a file behind it would lose what others write there."""
+    if output == _STDOUT:
+        return cast("BinaryIO", sys.stdout.buffer)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # no such file, or a stream without one
+            if os.path.samestat(os.stat(output), os.fstat(stream.fileno())):  # noqa: PTH116 also of what is no path
+                return cast("BinaryIO", stream.buffer)
+    return None
 
 
 def _is_lines(source: str) -> bool:
@@ -130,11 +141,13 @@ def _read(source: str, text_column: str | None) -> Iterator[str]:
         yield from text_lines(source)
         return
     from throughtime.text.reading import ENDINGS, Columns, open_source
+    from throughtime.text.reading.files import shown, shown_path
 
-    if Path(source).is_file() and not source.lower().endswith(ENDINGS):
+    path = Path(source)
+    if source != "imdb" and path.is_file() and not source.lower().endswith(ENDINGS):
         raise OptionError(
-            f"{source}: a format that is not known ('{Path(source).suffix}'); give a .txt file (one text a line), a "
-            ".csv, .tsv, .jsonl or .parquet file, or - for standard input (one text a line)"
+            f"{shown_path(path)}: a format that is not known ('{shown(path.suffix)}'); give a .txt file (one text a "
+            "line), a .csv, .tsv, .jsonl or .parquet file, or - for standard input (one text a line)"
         )
     for batch in open_source(source, Columns(text=text_column), labelled=False).rows():
         yield from batch.texts

@@ -25,15 +25,6 @@ def one_blas_thread() -> None:
         os.environ.setdefault(name, "1")
 
 
-def one_torch_thread() -> None:
-    """Lets torch work on one thread. To be called before anything loads torch; a value that the user has set stays.
-
-    For work on matrices so small that a second thread gains nothing: beside another busy program two threads wait for
-    each other most of the time.
-    """
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-
-
 def short_waits() -> None:
     """Lets a thread that waits for others at the end of parallel work sleep after some 0.05 ms.
 

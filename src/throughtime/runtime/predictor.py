@@ -98,8 +98,10 @@ class Predictor:
         """
         if isinstance(texts, str | bytes):
             raise DataError("texts must be a list of strings, but is one string: give [text]")
-        if not isinstance(texts, Iterable):
-            raise DataError(f"texts must be a list of strings, but is {type(texts).__name__}")
+        try:
+            iter(texts)
+        except TypeError:
+            raise DataError(f"texts must be a list of strings, but is {type(texts).__name__}") from None
         waiting: Callable[[], Portion] | None = None
         portions = _portions(texts, at_once)
         with Workers(self._classifier.probabilities) as workers:

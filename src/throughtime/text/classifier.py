@@ -48,8 +48,8 @@ class TextClassifier:
         recipe: name of a recipe, or path of a YAML configuration.
         overrides: any keys of the recipe, as {"training.epochs": 3}; they win over the parameters below.
         epochs … max_tokens: the recipe's own value where None; see `throughtime recipe show default` for each. Where
-            `epochs` is given it is the number of epochs: the recipe's min_steps then adds none. A `cell` without a
-            forget gate drops the recipe's forget_bias, and `pooling="last"` its segments.
+            `epochs` is given it is the number of epochs: the recipe's min_steps then adds none. Another `cell`
+            than the recipe's has a forget_bias of 1 if it is an LSTM, else none; `pooling="last"` drops segments.
         seed: of everything random; same seed, texts and machine type give the same model.
         verbose: show progress on standard error.
     Attributes:

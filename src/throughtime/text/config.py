@@ -264,8 +264,9 @@ def with_values(config: TrainConfig, changes: Mapping[str, Any], origin: str) ->
     """
     # Only keys that were written stay written: what a recipe leaves out is not "given" by a copy of it.
     values = config.model_dump(mode="json", exclude_unset=True)
-    for name, value in (_consequences(config, changes) | dict(changes)).items():
-        *sections, key = name.strip().split(".")
+    changes = {name.strip(): value for name, value in changes.items()}
+    for name, value in (_consequences(config, changes) | changes).items():
+        *sections, key = name.split(".")
         place = values
         for section in sections:
             place = place.setdefault(section, {})
@@ -285,7 +286,7 @@ def _consequences(config: TrainConfig, changes: Mapping[str, Any]) -> dict[str, 
     if "training.epochs" in changes:
         follows["training.min_steps"] = None  # so many epochs, then, and no more
     cell = changes.get("encoder.cell", config.encoder.cell)
-    if cell != config.encoder.cell:
+    if cell != config.encoder.cell and config.encoder.kind == "recurrent":
         follows["encoder.forget_bias"] = _FORGET_BIAS if cell == "LSTM" else None
     if changes.get("head.pooling") == "last":
         follows["encoder.segment"] = None

@@ -36,7 +36,7 @@ BAD_TABLES = [
     ("d.jsonl", '{"text": "a", "label": "neg"}\n{"text": "a"\n', ["d.jsonl, line 2: invalid JSON", "write one whole"]),
     ("d.jsonl", '{"text": "a", "label": "neg"}\n{"label": "neg"}\n', ["d.jsonl, line 2: no key 'text'", "add it or"]),
     ("d.parquet", "no Parquet", ["d.parquet"]),
-    ("d.xls", "text", ["d.xls: a format that is not known ('.xls')", "give a "]),
+    ("d.xls", "text", ["d.xls: a format that is not known ('.xls')"]),
 ]
 
 
@@ -57,6 +57,8 @@ def test_a_file_that_cannot_be_read(
         message = train(bad).refusal_after_progress()
     else:
         message = train(data, "--test", bad).refusal_after_progress()
+    if name == "d.xls":
+        parts = [*parts, "give a .txt file" if command == "predict" else "give a folder"]
     for part in parts:
         assert part in message
     assert left(tmp_path) == before

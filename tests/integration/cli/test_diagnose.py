@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from throughtime.cli import diagnose
 from throughtime.runtime.model_dir import read_model_directory, write_model_directory
@@ -118,12 +119,35 @@ def test_interrupted_it_leaves_nothing(
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("throughtime.text.training.flow.directory_flow", interrupted)
-    out = tmp_path / "flow"
+    monkeypatch.setattr("throughtime.text.training.flow.text_flow", interrupted)
+    out = tmp_path / "all" / "flow"
     if made_before:
-        out.mkdir()
+        out.mkdir(parents=True)
     assert run("diagnose", model_path, data, "--out", out).code == 130
-    assert out.exists() == made_before
+    assert out.exists() == out.parent.exists() == made_before
+
+
+@pytest.mark.parametrize(("given", "threads"), [(None, 1), ("2", 2)])
+def test_a_small_model_is_measured_on_one_thread_unless_the_user_has_said_how_many(
+    run: Run, model_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch, given: str | None, threads: int
+) -> None:
+    found: list[int] = []
+
+    def interrupted(*_: object, **__: object) -> None:
+        found.append(torch.get_num_threads())
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("throughtime.text.training.flow.text_flow", interrupted)
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    if given is not None:
+        monkeypatch.setenv("OMP_NUM_THREADS", given)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        assert run("diagnose", model_path, data).code == 130
+        assert (found, torch.get_num_threads()) == ([threads], 2)
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_bad_input(run: Run, model_path: Path, data: Path, tmp_path: Path) -> None:
@@ -137,6 +161,7 @@ def test_bad_input(run: Run, model_path: Path, data: Path, tmp_path: Path) -> No
     assert "single token" in run("diagnose", model_path, tmp_path / "empty.csv").refusal_after_progress()
     (tmp_path / "file").write_text("")
     assert "cannot write" in run("diagnose", model_path, data, "--out", tmp_path / "file" / "x").refusal()
+    assert "the name is too long" in run("diagnose", model_path, data, "--out", tmp_path / ("x" * 300)).refusal()
     assert "--limit" in run("diagnose", model_path, data, "--limit", 0).refusal()
     with data.open("a") as stream:
         stream.write("fine,neutral\n")

@@ -40,7 +40,7 @@ def test_texts_as_arguments(run: Run, model_path: Path) -> None:
     assert prior == {"text": "", "label": "pos", "probabilities": {"neg": 0.333333, "pos": 0.666667}}
 
 
-@pytest.mark.parametrize("arguments", [[], ["--input", "-"], ["-"]])
+@pytest.mark.parametrize("arguments", [[], ["--input", "-"], ["-"], ["-i", "/dev/stdin"]])
 def test_texts_from_standard_input(run: Run, model_path: Path, arguments: list[str]) -> None:
     result = run("predict", model_path, *arguments, stdin="\n".join(TEXTS).encode())
     assert rows(result.out) == expected(model_path)
@@ -85,14 +85,14 @@ def test_output_to_a_file_replaces_it_as_a_whole(run: Run, model_path: Path, tmp
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "out.jsonl"]
 
 
-@pytest.mark.parametrize("name", ["-", "/dev/stdout", "/dev/fd/1"])
+@pytest.mark.parametrize("name", ["-", "/dev/stdout", "//dev/fd/1", "out.jsonl"])
 def test_standard_output_by_any_name_keeps_what_others_write(model_path: Path, tmp_path: Path, name: str) -> None:
     out = tmp_path / "out.jsonl"
     with out.open("wb") as stream:
         stream.write(b"before\n")
         stream.flush()
         command = [sys.executable, "-m", "throughtime", "predict", str(model_path), *TEXTS, "--output", name]
-        subprocess.run(command, stdout=stream, check=True, timeout=60)
+        subprocess.run(command, stdout=stream, check=True, timeout=60, cwd=tmp_path)
         stream.write(b"after\n")
     before, *lines, after = out.read_text().splitlines()
     assert (before, after) == ("before", "after")

@@ -50,7 +50,7 @@ def make() -> Make:
 
 @pytest.fixture(scope="module")
 def fitted(make: Make) -> TextClassifier:
-    return make(epochs=8).fit(TEXTS, WORDS)
+    return make(epochs=16).fit(TEXTS, WORDS)
 
 
 def test_it_learns(fitted: TextClassifier) -> None:
@@ -60,7 +60,7 @@ def test_it_learns(fitted: TextClassifier) -> None:
     assert list(fitted.predict(TEXTS)) == [fitted.classes_[best] for best in probabilities.argmax(axis=1)]
     assert list(fitted.predict(["a wonderful brilliant film", "an awful dull film"])) == ["pos", "neg"]
     assert fitted.score(TEXTS, WORDS) == np.mean(fitted.predict(TEXTS) == np.array(WORDS)) > 0.9
-    assert [row["epoch"] for row in fitted.history_] == list(range(1, 9))
+    assert [row["epoch"] for row in fitted.history_] == list(range(1, 17))
     assert fitted.n_features_in_ == 1
 
 
@@ -286,7 +286,7 @@ class TestWithScikitLearn:
         pipeline = pytest.importorskip("sklearn.pipeline")
         preprocessing = pytest.importorskip("sklearn.preprocessing")
         whole = pipeline.Pipeline([("trim", preprocessing.FunctionTransformer(_trimmed)), ("model", make())])
-        whole.set_params(model__epochs=8)
+        whole.set_params(model__epochs=16)
         whole.fit(TEXTS, WORDS)
         assert whole.score(TEXTS, WORDS) == whole["model"].score(_trimmed(TEXTS), WORDS) > 0.9
         assert list(whole.classes_) == ["neg", "pos"]

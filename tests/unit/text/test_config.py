@@ -126,6 +126,7 @@ def test_wrong_changes_are_named(change: str, message: str) -> None:
     [
         ("training.epochs=3", "training.min_steps", None),
         ("encoder.cell=LSTM", "encoder.forget_bias", 1.0),
+        (" encoder.cell = LSTM", "encoder.forget_bias", 1.0),
         ("head.pooling=last", "encoder.segment", None),
         ("head.pooling=last", "regularisation.segment_dropout", 0.0),
         ("encoder.segment=null", "regularisation.segment_dropout", 0.0),

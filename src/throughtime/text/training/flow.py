@@ -1,7 +1,8 @@
 """The flow of gradients through time in a text model: the place where `flow`, which knows layers, meets texts."""
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ def directory_flow(
     labels: Sequence[str],
     *,
     report: Callable[[str], None] | None = None,
+    threads: int | None = None,
     **settings: Any,
 ) -> GradientFlow:
     """Measures a trained model on labelled texts.
@@ -40,6 +42,7 @@ def directory_flow(
     Args:
         labels: the class of each text, by the name that the model directory has.
         report: told the name of each direction of a layer when it is measured.
+        threads: of torch while it measures; None: as many as it has.
         settings: of `flow.measure`.
     Raises:
         ModelError: the model is a bag of words, which has no time for gradients to flow through.
@@ -61,17 +64,18 @@ def directory_flow(
     model = TextModel(directory.config.encoder, directory.config.head, TrainConfig())
     model.load_tensors(directory.tensors)
     empty = len(ids) - len(kept)
-    return text_flow(
-        model,
-        torch.from_numpy(np.concatenate([ids[place] for place in kept]).astype(np.int64)),
-        torch.tensor([len(ids[place]) for place in kept]),
-        torch.tensor([number[labels[place]] for place in kept]),
-        nn.functional.cross_entropy,
-        chosen,
-        loss_name="mean cross-entropy of the labels",
-        notes=(f"{empty:,} of the texts are empty and left out",) if empty else (),
-        report=report,
-    )
+    with _torch_threads(threads):
+        return text_flow(
+            model,
+            torch.from_numpy(np.concatenate([ids[place] for place in kept]).astype(np.int64)),
+            torch.tensor([len(ids[place]) for place in kept]),
+            torch.tensor([number[labels[place]] for place in kept]),
+            nn.functional.cross_entropy,
+            chosen,
+            loss_name="mean cross-entropy of the labels",
+            notes=(f"{empty:,} of the texts are empty and left out",) if empty else (),
+            report=report,
+        )
 
 
 def text_flow(
@@ -136,6 +140,16 @@ def recurrent_input(encoder: RecurrentEncoder, ids: Tensor, lengths: Tensor) -> 
     with torch.inference_mode(False):
         vectors = nn.functional.embedding(ids, encoder.embedding.weight.detach()).double()
         return Unpadded(pieces, False, ids.device).pad(vectors), pieces
+
+
+@contextmanager
+def _torch_threads(count: int | None) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def require_recurrence(kind: str) -> None:
