@@ -58,6 +58,8 @@ def predict(
     """
     if texts and input_ is not None:
         raise OptionError("give texts or --input FILE, not both")
+    if "" in (input_, output):  # a variable of the shell that is not set; as a path it would be this folder
+        raise OptionError("an empty file name: give --input and --output the name of a file, or -")
     if texts == [STDIN] or input_ in _STDIN_NAMES:
         texts, input_ = None, STDIN
     if not texts and input_ is None:

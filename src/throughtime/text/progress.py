@@ -8,6 +8,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from throughtime.runtime.model_dir import SCRATCH
+from throughtime.text.request import STATE_FILE
 from throughtime.text.training.reporter import EpochRecord, Reporter
 
 PLAIN_EVERY_SECONDS = 15.0
@@ -22,7 +24,7 @@ def console_reporter(out: Path | None = None) -> Iterator[Reporter]:
         with reporter:
             yield reporter
     except KeyboardInterrupt:
-        if out is not None:
+        if out is not None and (out / SCRATCH / STATE_FILE).exists():
             console.print(
                 f"stopped; the same command with --resume goes on (without --force; state in {out})", markup=False
             )

@@ -13,6 +13,8 @@ from throughtime.spec.errors import ConfigError, DataError, OutputError
 from throughtime.text.config import Encoder, TrainConfig
 from throughtime.text.reading import Columns, Source, open_source
 
+STATE_FILE: Final = "state.ckpt"
+"""File in the scratch folder: what --resume goes on from; none before the first steps are done."""
 FORCED: Final = "force"
 """File in the scratch folder of a run that was begun with --force: it may replace a model, also when it goes on."""
 

@@ -153,6 +153,19 @@ def interrupted(train: Run, data: Path, tmp_path: Path) -> list[str]:
     return files
 
 
+def test_stopped_before_there_is_a_state_nothing_is_promised(
+    train: Run, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("throughtime.text.training.run.corpus_of", stopped)
+    result = train(data)
+    assert result.code == 130
+    assert "--resume" not in result.err
+    assert left(data.parent) == ["data.csv"]
+
+
 class TestResume:
     """What `--resume` refuses, leaving the run as it is."""
 

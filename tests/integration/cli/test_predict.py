@@ -152,6 +152,8 @@ def test_who_writes_a_line_and_waits_is_answered(model_path: Path, tmp_path: Pat
 
 def test_bad_calls(run: Run, model_path: Path, tmp_path: Path) -> None:
     assert "give texts or --input FILE, not both" in run("predict", model_path, "x", "--input", "-").refusal()
+    for option in ("--input", "--output"):
+        assert "an empty file name" in run("predict", model_path, option, "", stdin=b"x").refusal()
     assert "needs an --input file with columns" in run("predict", model_path, "x", "--text-column", "y").refusal()
     assert "nowhere.txt: no such file" in run("predict", model_path, "-i", tmp_path / "nowhere.txt").refusal()
     (tmp_path / "in.md").write_text("a good film\n")

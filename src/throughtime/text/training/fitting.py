@@ -21,6 +21,7 @@ from throughtime.spec.model import EncoderConfig, HeadConfig
 from throughtime.text.batching import BucketBatches
 from throughtime.text.config import TrainConfig
 from throughtime.text.encoded import Corpus
+from throughtime.text.request import STATE_FILE
 from throughtime.text.splitting import TRAIN, VALIDATION
 from throughtime.text.training.callbacks import EpochEnd, SaveState, WholeFiles, best_or_last
 from throughtime.text.training.embeddings import initial_embedding
@@ -29,7 +30,6 @@ from throughtime.text.training.module import TextTraining
 from throughtime.text.training.reporter import Reporter
 from throughtime.text.training.rounds import RoundLoaders, plan_rounds, round_seed
 
-STATE_FILE = "state.ckpt"
 WEIGHTS = 2**32 - 1
 """Number, beside those of rounds, of the seed of the first weights."""
 

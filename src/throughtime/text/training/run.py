@@ -19,10 +19,10 @@ from throughtime.spec.errors import ConfigError, ModelError, OutputError, Throug
 from throughtime.spec.model import ModelConfig
 from throughtime.text.corpus import build_corpus
 from throughtime.text.encoded import Corpus
-from throughtime.text.request import FORCED, TrainRequest, check_request, may_replace, open_sources
+from throughtime.text.request import FORCED, STATE_FILE, TrainRequest, check_request, may_replace, open_sources
 from throughtime.text.training.card import model_card
 from throughtime.text.training.export import export
-from throughtime.text.training.fitting import STATE_FILE, fit
+from throughtime.text.training.fitting import fit
 from throughtime.text.training.identity import RunIdentity
 from throughtime.text.training.reporter import Reporter
 
