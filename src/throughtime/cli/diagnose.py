@@ -70,7 +70,6 @@ def diagnose(
     source = open_source(data, Columns(text=text_column, label=label_column))
     texts, labels = _draw(source, directory.config.labels, limit, seed)
     folder = model if out is None else out
-    made: list[Path] = []
     try:
         made = [place for place in (folder, *folder.parents) if not place.exists()]
         folder.mkdir(parents=True, exist_ok=True)  # before the work: a place that cannot be written to is known now

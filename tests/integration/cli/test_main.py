@@ -174,6 +174,22 @@ def test_with_closed_standard_error_results_are_results_only(model_path: Path, t
         assert json.loads(done.stdout)
 
 
+@pytest.mark.parametrize("closed", ["2>&-", "<&- 2>&-"])
+def test_no_other_file_gets_the_number_of_a_closed_standard_error(closed: str) -> None:
+    program = (
+        "import os; from throughtime.cli.main import main; main(['--version'])\n"
+        "print(os.path.samestat(os.fstat(2), os.stat(os.devnull)), os.open(os.devnull, os.O_RDONLY) > 2)"
+    )
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-c", program],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert done.stdout.splitlines()[-1] == "True True"
+
+
 def test_version(run: Run) -> None:
     assert run("--version").out == f"throughtime {__version__}\n"
 

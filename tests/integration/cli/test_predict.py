@@ -85,14 +85,20 @@ def test_output_to_a_file_replaces_it_as_a_whole(run: Run, model_path: Path, tmp
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "out.jsonl"]
 
 
-@pytest.mark.parametrize("name", ["-", "/dev/stdout", "//dev/fd/1", "out.jsonl"])
-def test_standard_output_by_any_name_keeps_what_others_write(model_path: Path, tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("which", "name"),
+    [*(("stdout", name) for name in ("-", "/dev/stdout", "//dev/fd/1", "out.jsonl")), ("stderr", "/dev/stderr")],
+)
+def test_standard_streams_by_any_name_keep_what_others_write(
+    model_path: Path, tmp_path: Path, which: str, name: str
+) -> None:
     out = tmp_path / "out.jsonl"
     with out.open("wb") as stream:
         stream.write(b"before\n")
         stream.flush()
         command = [sys.executable, "-m", "throughtime", "predict", str(model_path), *TEXTS, "--output", name]
-        subprocess.run(command, stdout=stream, check=True, timeout=60, cwd=tmp_path)
+        streams: dict[str, Any] = {"stdout": subprocess.DEVNULL, which: stream}
+        subprocess.run(command, check=True, timeout=60, cwd=tmp_path, **streams)
         stream.write(b"after\n")
     before, *lines, after = out.read_text().splitlines()
     assert (before, after) == ("before", "after")

@@ -147,6 +147,11 @@ def test_another_cell_leaves_the_forget_bias_behind() -> None:
     assert with_changes(own, ["encoder.cell=LSTM"]).encoder.forget_bias == 2.0
 
 
+def test_a_bag_is_told_of_no_key_that_was_not_given() -> None:
+    with pytest.raises(ConfigError, match=r"leave out cell$"):
+        with_changes(load_recipe("article-bag"), ["encoder.cell=GRU"])
+
+
 def test_what_is_changed_itself_wins_over_what_follows() -> None:
     changed = with_changes(load_recipe("default"), ["training.epochs=3", "training.min_steps=100"])
     assert changed.training.min_steps == 100
