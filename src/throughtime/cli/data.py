@@ -197,4 +197,6 @@ def _verdict(report: "CheckReport") -> str:
         return "This data cannot be trained on as it is."
     if not _findings(report):
         return "Nothing is wrong with this data."
+    if report.refused:
+        return "The default recipe refuses this data, for what the warnings say."
     return "This data can be used." if report.classes is None else "This data can be trained on; mind the warnings."

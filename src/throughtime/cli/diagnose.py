@@ -112,25 +112,20 @@ def _draw(source: "Source", names: tuple[str, ...], limit: int, seed: int) -> tu
     """
     import random
 
-    known, generator, seen = set(names), random.Random(seed), 0
+    from throughtime.text.reading.labels import labelled_rows
+
+    generator, seen = random.Random(seed), 0
     drawn: list[tuple[int, str, str]] = []
     with counting("read") as count:
-        for batch in source.rows():
-            if batch.labels is None:
-                raise DataError(f"{source.name} has no labels: diagnose needs them; name their column (--label-column)")
-            for row, (text, label) in enumerate(zip(batch.texts, batch.labels, strict=True)):
-                if label not in known:
-                    raise DataError(
-                        f"{batch.where(row)}: label {label!r} is no class of the model ({', '.join(names[:10])}): "
-                        "correct it, remove the row, or diagnose another model"
-                    )
+        for texts, labels in labelled_rows(source, names, "diagnose"):
+            for text, label in zip(texts, labels, strict=True):
                 # The first `limit`, and then each in the place of a random one, less and less often.
                 if seen < limit:
                     drawn.append((seen, text, label))
                 elif (place := generator.randrange(seen + 1)) < limit:
                     drawn[place] = (seen, text, label)
                 seen += 1
-            count(len(batch.texts))
+            count(len(texts))
     if not drawn:
         raise DataError(f"{source.name} holds no texts: give a file or folder that does")
     drawn.sort()

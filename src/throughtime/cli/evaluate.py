@@ -80,24 +80,10 @@ def _score(predictor: "Predictor", source: "Source") -> tuple["Scores", int]:
 
 
 def _texts(source: "Source", names: tuple[str, ...], truths: list[int]) -> Iterator[str]:
-    """The source's texts; the number of each one's class is added to `truths` on the way.
+    """The source's texts; the number of each one's class is added to `truths` on the way."""
+    from throughtime.text.reading.labels import labelled_rows
 
-    Raises:
-        DataError: there are no labels, or one that the model lacks.
-    """
     index = {name: number for number, name in enumerate(names)}
-    for batch in source.rows():
-        if batch.labels is None:
-            raise DataError(f"{source.name} has no labels: evaluate needs them; name their column (--label-column)")
-        for row, label in enumerate(batch.labels):
-            if label not in index:
-                raise DataError(
-                    f"{batch.where(row)}: label {label!r} is no class of the model ({_listed(names)}): correct it, "
-                    "remove the row, or evaluate another model"
-                )
-        truths.extend(index[label] for label in batch.labels)
-        yield from batch.texts
-
-
-def _listed(names: tuple[str, ...]) -> str:
-    return ", ".join(names[:10]) + (f", … {len(names) - 10} more" if len(names) > 10 else "")
+    for texts, labels in labelled_rows(source, names, "evaluate"):
+        truths.extend(index[label] for label in labels)
+        yield from texts

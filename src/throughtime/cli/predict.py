@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 _STDOUT: Final = "-"
 _STDIN_NAMES: Final = ("/dev/stdin", "/dev/fd/0", "/proc/self/fd/0")
+_DESCRIPTOR: Final = re.compile(r"/(?:dev|proc/self)/fd/(\d+)")
 _LINES_AT_ONCE: Final = 2048
 
 
@@ -60,6 +62,8 @@ def predict(
         raise OptionError("give texts or --input FILE, not both")
     if "" in (input_, output):  # a variable of the shell that is not set; as a path it would be this folder
         raise OptionError("an empty file name: give --input and --output the name of a file, or -")
+    if input_ is not None and _same_file(input_, output):
+        raise OptionError(f"--output {output} is the file that --input reads: give it another name")
     if texts == [STDIN] or input_ in _STDIN_NAMES:
         texts, input_ = None, STDIN
     if not texts and input_ is None:
@@ -107,28 +111,41 @@ def _write(predictor: "Predictor", portions: "Iterable[Portion]", stream: Binary
 def _destination(output: str) -> Iterator[BinaryIO]:
     from throughtime.runtime.atomic import atomic_file, output_error
 
-    standard = _standard_stream(output)
-    if standard is not None:
+    stream = _open_stream(output)
+    if stream is not None:
         try:
-            yield standard
+            yield stream
+            stream.flush()
         except BrokenPipeError:  # whoever read our output has seen enough
             raise
         except OSError as error:
             raise output_error(error, "standard output" if output == _STDOUT else output) from error
         return
-    with atomic_file(output) as stream:
-        yield stream
+    with atomic_file(output) as file:
+        yield file
 
 
-def _standard_stream(output: str) -> BinaryIO | None:
-    """Standard output or error, by whatever name: to replace a file behind it would lose what others write there."""
+def _open_stream(output: str) -> BinaryIO | None:
+    """What is open already, by whatever name: to replace a file behind it would lose what others write there."""
     if output == _STDOUT:
         return cast("BinaryIO", sys.stdout.buffer)
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):  # no such file, or a stream without one
             if os.path.samestat(os.stat(output), os.fstat(stream.fileno())):  # noqa: PTH116 also of what is no path
                 return cast("BinaryIO", stream.buffer)
-    return None
+    number = _DESCRIPTOR.fullmatch(output)
+    if number is None:
+        return None
+    try:
+        return os.fdopen(int(number[1]), "wb", closefd=False)
+    except OSError as error:
+        raise OptionError(f"--output {output}: no file is open under this number ({error.strerror})") from None
+
+
+def _same_file(one: str, other: str) -> bool:
+    with suppress(OSError):
+        return Path(one).is_file() and Path(one).samefile(other)
+    return False
 
 
 def _is_lines(source: str) -> bool:

@@ -3,7 +3,7 @@
 import hashlib
 from array import array
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
@@ -54,8 +54,8 @@ class CheckReport:
     white space. duplicate_texts: rows that repeat the text of an earlier row. conflicting_texts: different texts that
     occur with more than one label. words are pieces between white space. longest: place of the text with most
     characters (a line or row of the source, or a file). groups: how many, largest_group: rows of the largest; None
-    where there are none. problems would stop training; warnings would not. test, overlap: the same for a second
-    source, and what both share.
+    where there are none. problems would stop training; warnings would not, but for those of what the default recipe
+    refuses: refused tells whether there are any. test, overlap: the same for a second source, and what both share.
     """
 
     name: str
@@ -72,6 +72,7 @@ class CheckReport:
     largest_group: int | None
     problems: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    refused: bool = False
     test: "CheckReport | None" = None
     overlap: Overlap | None = None
 
@@ -92,7 +93,8 @@ def check(source: Source, test: Source | None = None, progress: Callable[[int], 
         DataError: a row cannot be read; names file, line and remedy.
     """
     report, survey = _examined(source, progress)
-    report.warnings.extend(_warnings_of_training(report, survey))
+    refusals = list(_refusals(report, survey))
+    report = replace(report, warnings=report.warnings + refusals, refused=bool(refusals))
     if test is None:
         return report
     test_report, test_survey = _examined(test, progress)
@@ -117,7 +119,7 @@ def check(source: Source, test: Source | None = None, progress: Callable[[int], 
             f"{_counted(overlap.groups, 'group')} of {test.name} also in {source.name}; scores will be too good: "
             "keep each group on one side"
         )
-    return CheckReport(**{**vars(report), "test": test_report, "overlap": overlap})
+    return replace(report, test=test_report, overlap=overlap)
 
 
 class _Survey:
@@ -314,7 +316,7 @@ def _warnings(report: CheckReport, survey: _Survey, repeats: _Repeats, source: S
         )
 
 
-def _warnings_of_training(report: CheckReport, survey: _Survey) -> Iterator[str]:
+def _refusals(report: CheckReport, survey: _Survey) -> Iterator[str]:
     """Of what the default recipe refuses, though another configuration may not."""
     if report.problems or report.classes is None:
         return

@@ -226,6 +226,7 @@ _EXPECTED: Final = {
     "float_type": "should be a number",
     "bool_parsing": "should be true or false",
     "bool_type": "should be true or false",
+    "too_short": "should have at least one entry",
     "tuple_type": "should be a list of numbers, as [2, 1]",
     "model_type": "should be a section of keys",
     "dict_type": "should be a section of keys",
@@ -247,13 +248,20 @@ def _fault(fault: Any) -> str:
 
 
 def _key_like(path: Sequence[Any]) -> str:
-    """Asks whether the existing key that is most like the unknown one was meant; nothing where none is."""
+    """Asks whether the key most like the unknown one was meant, of its own section before the others."""
     section: Any = TrainConfig
     for part in path[:-1]:
         field = getattr(section, "model_fields", {}).get(part)
         section = None if field is None else field.annotation
-    near = get_close_matches(str(path[-1]), list(getattr(section, "model_fields", {})), n=1)
-    return f"did you mean {'.'.join([*map(str, path[:-1]), near[0]])}? " if near else ""
+    before, name = [*map(str, path[:-1])], str(path[-1])
+    near = [".".join([*before, key]) for key in _like(name, section)] or [
+        f"{other}.{key}" for other, field in TrainConfig.model_fields.items() for key in _like(name, field.annotation)
+    ]
+    return f"did you mean {near[0]}? " if near else ""
+
+
+def _like(name: str, section: Any) -> list[str]:
+    return get_close_matches(name, list(getattr(section, "model_fields", {})), n=1)
 
 
 def with_values(config: TrainConfig, changes: Mapping[str, Any], origin: str) -> TrainConfig:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from throughtime.spec.errors import DataError
 from throughtime.spec.model import LabelKind
 from throughtime.text.encoded import Progress
+from throughtime.text.reading.files import shown
 from throughtime.text.splitting import TEST, TRAIN, VALIDATION
 
 if TYPE_CHECKING:
@@ -105,8 +106,8 @@ class _Columns:
         if known is not None and not known.issuperset(batch.labels):
             place, label = next((i, label) for i, label in enumerate(batch.labels) if label not in known)
             raise DataError(
-                f"{batch.where(place)}: label {label!r} of the {_NAMES[side]} data never stands in the training data "
-                f"({_listed(known)}); correct it, remove the row, or add such rows to the training data"
+                f"{batch.where(place)}: label '{shown(label)}' of the {_NAMES[side]} data never stands in the training "
+                f"data ({_listed(known)}); correct it, remove the row, or add such rows to the training data"
             )
         for place, label in enumerate(batch.labels):
             if label not in self.classes:
@@ -137,5 +138,5 @@ def _in_order(names: Sequence[str] | dict[str, int], kind: LabelKind) -> tuple[s
 
 
 def _listed(names: frozenset[str]) -> str:
-    shown = ", ".join(repr(name) for name in sorted(names)[:8])
-    return shown if len(names) <= 8 else f"{shown}, … {len(names)} in all"
+    first = ", ".join(f"'{shown(name)}'" for name in sorted(names)[:8])
+    return first if len(names) <= 8 else f"{first}, … {len(names)} in all"

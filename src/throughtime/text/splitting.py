@@ -152,5 +152,5 @@ def _nothing_held_out(number: int, groups: int, rows: int, by_group: bool) -> Da
     remedy = "choose another group column, give more data" if by_group else "give more data"
     return DataError(
         f"no rows can be held out for {name}: the {rows} rows hold {what}, and every class must keep some in training; "
-        f"{remedy}, give a file of its own for {name}, or set {name}_fraction to 0"
+        f"{remedy}, give a file of its own for {name}, or set training.{name}_fraction to 0"
     )

@@ -58,6 +58,10 @@ def test_a_bad_configuration_file(
             "training.epoch=3",
             ["training.epoch: there is no such key (did you mean training.epochs?", "recipe show default"],
         ),
+        ("epochs=3", ["epochs: there is no such key (did you mean training.epochs?"]),
+        ("encoder.clip=3", ["encoder.clip: there is no such key (did you mean optimiser.clip_norm?"]),
+        ("xyzzy=3", ["xyzzy: there is no such key (`throughtime recipe show"]),
+        ("encoder.hidden_size=[]", ["encoder.hidden_size: should have at least one entry, but is []"]),
         ("training.epochs.x=3", ["training.epochs.x is not a key", "recipe show default"]),
         ("training.epochs=[", ["--set training.epochs=[: '[' is not a YAML value"]),
         (

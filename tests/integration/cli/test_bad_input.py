@@ -161,7 +161,7 @@ def test_a_hundred_thousand_rows_of_one_word(train: Run, write: Write, tmp_path:
     write(data, [("word", label) for label in "ab"] * 50_000)
     message = train(data).refusal_after_progress()
     assert "no rows can be held out for validation: the 100000 rows hold 1 different text (equal" in message
-    assert message.endswith("or set validation_fraction to 0")
+    assert message.endswith("or set training.validation_fraction to 0")
     assert (left(tmp_path), left(own_cache)) == (["d.csv"], [])
     few = ["--set", "training.validation_fraction=0", "--set", "training.max_steps=3"]
     result = train(data, *few, "--set", "training.min_steps=null", recipe=True)

@@ -63,6 +63,14 @@ def test_findings_of_both_sets_are_named_with_their_set(reviews: Path, tmp_path:
     assert done.stdout.endswith("This data can be trained on; mind the warnings.\n")
 
 
+def test_what_the_default_recipe_refuses_is_not_said_to_train(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("text,label\ngood film,pos\nbad film,neg\n")
+    done = RUN.invoke(data_app, ["check", str(path)])
+    assert done.exit_code == 0
+    assert done.stdout.endswith("The default recipe refuses this data, for what the warnings say.\n")
+
+
 def test_columns_are_given_by_name(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("words,mood,who\n" + "".join(f"w{i},{'ab'[i % 2]},p{i % 3}\n" for i in range(30)))

@@ -53,6 +53,8 @@ def test_a_label_that_the_model_lacks(run: Run, model_path: Path, data: Path) ->
         stream.write("fine,neutral\n")
     message = run("evaluate", model_path, data).refusal()
     assert "data.csv, line 7: label 'neutral' is no class of the model (neg, pos): correct it" in message
+    data.write_text("text,label\nfine," + "a whole review " * 50 + "\n")  # the wrong column
+    assert len(run("evaluate", model_path, data).refusal()) < 300
 
 
 def test_other_bad_input(run: Run, model_path: Path, data: Path, tmp_path: Path) -> None:

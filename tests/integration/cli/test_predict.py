@@ -105,6 +105,30 @@ def test_standard_streams_by_any_name_keep_what_others_write(
     assert rows("\n".join(lines)) == expected(model_path)
 
 
+def test_a_number_of_an_open_file_is_written_into(model_path: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    with out.open("wb") as stream:
+        stream.write(b"before\n")
+        stream.flush()
+        name, number = f"/dev/fd/{stream.fileno()}", stream.fileno()
+        command = [sys.executable, "-m", "throughtime", "predict", str(model_path), *TEXTS, "--output", name]
+        done = subprocess.run(command, check=True, timeout=60, pass_fds=(number,), capture_output=True)
+        stream.write(b"after\n")
+    before, *lines, after = out.read_text().splitlines()
+    assert (before, after, done.stdout) == ("before", "after", b"")
+    assert rows("\n".join(lines)) == expected(model_path)
+
+
+def test_the_input_is_not_overwritten(run: Run, model_path: Path, tmp_path: Path) -> None:
+    texts = tmp_path / "in.txt"
+    texts.write_text("good\n")
+    (tmp_path / "link.txt").symlink_to(texts)
+    for name in ("in.txt", "link.txt"):
+        message = run("predict", model_path, "-i", texts, "-o", tmp_path / name).refusal()
+        assert f"{name} is the file that --input reads" in message
+    assert texts.read_text() == "good\n"
+
+
 def test_bad_input_leaves_the_old_output(run: Run, model_path: Path, tmp_path: Path) -> None:
     (tmp_path / "out.jsonl").write_text("old")
     lines = b"good\n" * 5000 + b"\xff\n"
@@ -168,6 +192,7 @@ def test_bad_calls(run: Run, model_path: Path, tmp_path: Path) -> None:
     assert "nowhere does not exist" in run("predict", tmp_path / "nowhere", "x").refusal()
     assert "it is a folder" in run("predict", model_path, "x", "-o", tmp_path).refusal()
     assert "its folder does not exist" in run("predict", model_path, "x", "-o", tmp_path / "no" / "out").refusal()
+    assert "no file is open under this number" in run("predict", model_path, "x", "-o", "/dev/fd/987").refusal()
     (model_path / "model.safetensors").write_bytes(b"")
     message = run("predict", model_path, "x").refusal()
     assert "model.safetensors has 0 bytes, but config.json says" in message

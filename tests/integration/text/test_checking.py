@@ -98,6 +98,7 @@ def test_nothing_but_empty_texts_is_a_problem(make: Make) -> None:
 def test_small_classes_and_imbalance_are_warned_of(make: Make) -> None:
     report = check(make([*((f"text {i}", "many") for i in range(90)), *((f"other {i}", "few") for i in range(9))]))
     few, balance = report.warnings
+    assert not report.refused
     assert few == "1 class with fewer than 10 rows ('few'); add rows or merge classes"
     assert balance.startswith("the largest class has 10 times the rows of the smallest; look at F1")
     assert list(report.classes or {}) == ["many", "few"]
@@ -105,7 +106,9 @@ def test_small_classes_and_imbalance_are_warned_of(make: Make) -> None:
 
 def test_what_a_recipe_would_refuse_is_warned_of(make: Make) -> None:
     once = [(f"first{i} second{i}", "ab"[i % 2]) for i in range(40)]
-    (words,) = check(make(once)).warnings
+    report = check(make(once))
+    (words,) = report.warnings
+    assert report.refused
     assert words.startswith(
         "no word stands twice, and the default recipe learns only words that do (preprocessing.min_count)"
     )
@@ -120,6 +123,7 @@ def test_what_a_recipe_would_refuse_is_warned_of(make: Make) -> None:
     assert len(check(make(by_group, group="by")).warnings) == 1
     # A test set is not trained on.
     report = check(make(PLENTY), make(once, "test"))
+    assert not report.refused
     assert report.warnings == []
     assert report.test is not None
     assert report.test.warnings == []

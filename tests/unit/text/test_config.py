@@ -64,7 +64,7 @@ def test_the_articles_hyper_parameters() -> None:
         ({"optimiser": {"learning_rate": float("inf")}}, r"optimiser\.learning_rate: .*finite number, but is inf"),
         ({"encoder": {"forget_bias": float("nan")}}, r"encoder\.forget_bias: .*finite number, but is nan"),
         ({"encoder": {"hidden_size": [0]}}, r"^mine\.yaml: encoder\.hidden_size\.0: .* but is 0$"),
-        ({"encoder": {"hidden_size": []}}, r"^mine\.yaml: encoder\.hidden_size: .*at least 1 item"),
+        ({"encoder": {"hidden_size": []}}, r"^mine\.yaml: encoder\.hidden_size: should have at least one entry"),
         ({"encoder": {"hidden_size": True}}, r"^mine\.yaml: encoder\.hidden_size: .* but is True$"),
         ({"encoder": {"vectors": "v.txt"}}, r"vectors: v.txt needs embedding_init: vectors"),
         ({"regularisation": {"segment_dropout": 0.5}}, r"there are no segments to drop"),

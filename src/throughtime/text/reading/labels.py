@@ -1,12 +1,13 @@
 """Labels as strings, what they were, and when they cannot be classes."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
 from throughtime.spec.errors import DataError
 from throughtime.spec.model import LabelKind
 from throughtime.text.reading.files import shown
+from throughtime.text.reading.source import Source
 
 MAX_CLASSES: Final = 1000
 """More different labels than this are taken for something else than classes."""
@@ -75,6 +76,30 @@ def require_classes(distinct: Collection[str], rows: int, where: str, *, complet
     if len(distinct) > MAX_CLASSES or (complete and len(distinct) > max(MANY_CLASSES, rows / 2)):
         example = shown(min(distinct))
         raise _not_classes(f"{where}: {len(distinct):,} different labels in {rows:,} rows (one is '{example}')")
+
+
+def labelled_rows(source: Source, names: Sequence[str], command: str) -> Iterator[tuple[list[str], list[str]]]:
+    """Batches (texts, labels) of a source whose labels are all classes of a model.
+
+    Args:
+        names: the model's classes.
+        command: what wants the labels ("evaluate"), for messages.
+
+    Raises:
+        DataError: there are no labels, one that the model lacks, or a row cannot be read.
+    """
+    known = frozenset(names)
+    classes = ", ".join(map(shown, names[:10])) + (f", … {len(names) - 10} more" if len(names) > 10 else "")
+    for batch in source.rows():
+        if batch.labels is None:
+            raise DataError(f"{source.name} has no labels: {command} needs them; name their column (--label-column)")
+        for row, label in enumerate(batch.labels):
+            if label not in known:
+                raise DataError(
+                    f"{batch.where(row)}: label '{shown(label)}' is no class of the model ({classes}): correct it, "
+                    f"remove the row, or {command} another model"
+                )
+        yield batch.texts, batch.labels
 
 
 def _not_classes(finding: str) -> DataError:

@@ -18,6 +18,7 @@ from throughtime.runtime.encoding import TextEncoder
 from throughtime.runtime.model_dir import ModelDirectory
 from throughtime.spec.errors import DataError, ModelError
 from throughtime.text.config import TrainConfig
+from throughtime.text.reading.files import shown
 from throughtime.text.training.encoder import BagEncoder, RecurrentEncoder, piece_lengths
 from throughtime.text.training.model import TextModel
 
@@ -56,7 +57,7 @@ def directory_flow(
     names = directory.config.labels
     number = {name: place for place, name in enumerate(names)}
     if unknown := [label for label in labels if label not in number]:
-        raise DataError(f"label {unknown[0]!r} is no class of the model, which has {', '.join(names[:10])}")
+        raise DataError(f"label '{shown(unknown[0])}' is no class of the model, which has {', '.join(names[:10])}")
     ids = TextEncoder(directory.tokenizer_json, directory.config.preprocessing).encode(texts)
     kept = [place for place, tokens in enumerate(ids) if len(tokens)]
     if not kept:
