@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from torch import Tensor, nn
 from torch.nn import CrossEntropyLoss
 
 from throughtime.runtime import Predictor
@@ -211,6 +213,33 @@ def test_validation_is_limited_on_request(request_for: Make, config: MakeConfig)
     result = train(request_for(config=config(training={"validation_limit": 5})), Silent())
     assert result.validation is not None
     assert result.validation.count == 5
+
+
+@pytest.mark.parametrize("clip_norm", [None, 1e-4, 0.2, 1e6])
+def test_gradients_are_no_longer_than_clip_norm_and_else_what_they_were(
+    clip_norm: float | None, request_for: Make, config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before: list[float] = []
+    after: list[float] = []
+    total, step = nn.utils.get_total_norm, torch.optim.AdamW.step
+
+    def watched_total(*args: Any, **options: Any) -> Tensor:
+        norm = total(*args, **options)
+        before.append(float(norm))
+        return norm
+
+    def watched_step(self: torch.optim.AdamW, *args: Any, **options: Any) -> Any:
+        grads = [p.grad for group in self.param_groups for p in group["params"] if p.grad is not None]
+        after.append(float(total(grads)))
+        return step(self, *args, **options)
+
+    monkeypatch.setattr(nn.utils, "get_total_norm", watched_total)
+    monkeypatch.setattr(torch.optim.AdamW, "step", watched_step)
+    optimiser = {"clip_norm": clip_norm, "learning_rate": 0.02}
+    train(request_for(config=config(optimiser=optimiser, training={"epochs": 1})), Silent())
+    assert len(before) == len(after) > 5
+    limit = np.inf if clip_norm is None else clip_norm
+    assert after == pytest.approx([min(norm, limit) for norm in before], rel=1e-4)
 
 
 def test_balanced_weights_change_what_is_learnt(request_for: Make, config: MakeConfig, reviews: Path) -> None:
