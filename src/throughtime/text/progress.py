@@ -13,6 +13,8 @@ from throughtime.text.request import STATE_FILE
 from throughtime.text.training.reporter import EpochRecord, Reporter
 
 PLAIN_EVERY_SECONDS = 15.0
+MOST_ROWS = 40
+"""Of the table of epochs, but for those with skipped steps: of small data there may be more than a thousand epochs."""
 
 
 @contextmanager
@@ -42,6 +44,7 @@ class Table:
         self.console = console
         self.epochs = 0
         self._header_due = True
+        self._best = 0  # epoch that no row has told of
 
     def say(self, text: str) -> None:
         self.console.print(text, markup=False)
@@ -50,19 +53,30 @@ class Table:
         self.epochs = epochs
         self.say(summary)
         sizes = f"{_counted(epochs, 'epoch')}, {_counted(steps, 'step')}"
+        if self._every() > 1:
+            sizes += f"; a row every {self._every()} epochs"
         self.say(f"resuming at step {first_step} of {steps}" if first_step else sizes)
 
     def epoch(self, record: EpochRecord, best: bool) -> None:
+        if best:
+            self._best = record.epoch
+        if record.epoch % self._every() and record.epoch not in (1, self.epochs) and not record.skipped_steps:
+            return
         if self._header_due:
             self.say("  epoch   train loss    acc   valid loss    acc   seconds   tokens/s")
             self._header_due = False
+        told = "" if not self._best else "  best" if self._best == record.epoch else f"  best: epoch {self._best}"
+        self._best = 0
         skipped = f"  {_counted(record.skipped_steps, 'step')} skipped" if record.skipped_steps else ""
         self.say(
             f"{record.epoch:>4}/{self.epochs:<3}"
             f"{_shown(record.train_loss):>11} {_shown(record.train_accuracy):>6}  "
             f"{_shown(record.validation_loss):>11} {_shown(record.validation_accuracy):>6}"
-            f"{record.seconds:>10.1f} {record.tokens_per_second:>10,.0f}{'  best' if best else ''}{skipped}"
+            f"{record.seconds:>10.1f} {record.tokens_per_second:>10,.0f}{told}{skipped}"
         )
+
+    def _every(self) -> int:
+        return -(-self.epochs // MOST_ROWS)
 
     def note(self, message: str) -> None:
         self.say(message)

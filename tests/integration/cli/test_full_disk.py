@@ -110,6 +110,7 @@ def test_the_disk_is_full_at_the_first_state(train: Run, data: Path, full: Calla
 def test_the_disk_is_full_at_a_later_state(
     train: Run, data: Path, full: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("throughtime.text.training.callbacks.SAVE_EPOCHS_EVERY_SECONDS", 0.0)
     full("state.ckpt", after=1)
     assert train(data).refusal_after_progress().endswith("the disk is full: make room, or write to another disk")
     state = ["model/.training", "model/.training/run.json", "model/.training/state.ckpt"]

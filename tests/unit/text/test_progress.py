@@ -8,27 +8,32 @@ from rich.console import Console
 from throughtime.text.progress import Plain
 from throughtime.text.training.reporter import EpochRecord
 
+FIELDS: dict[str, object] = {
+    "epoch": 3,
+    "step": 30,
+    "train_loss": 0.25,
+    "train_accuracy": 0.9,
+    "validation_loss": None,
+    "validation_accuracy": None,
+    "validation_macro_f1": None,
+    "learning_rate": 0.001,
+    "gradient_norm": 1.0,
+    "skipped_steps": 0,
+    "seconds": 2.0,
+    "tokens_per_second": 12345.6,
+    "peak_memory_mb": 500.0,
+}
+
+
+def record(**fields: object) -> EpochRecord:
+    return EpochRecord(**(FIELDS | fields))  # type: ignore[arg-type]
+
 
 def shown(**fields: object) -> str:
-    values: dict[str, object] = {
-        "epoch": 3,
-        "step": 30,
-        "train_loss": 0.25,
-        "train_accuracy": 0.9,
-        "validation_loss": None,
-        "validation_accuracy": None,
-        "validation_macro_f1": None,
-        "learning_rate": 0.001,
-        "gradient_norm": 1.0,
-        "skipped_steps": 0,
-        "seconds": 2.0,
-        "tokens_per_second": 12345.6,
-        "peak_memory_mb": 500.0,
-    }
     stream = io.StringIO()
     table = Plain(Console(file=stream, width=200))
     table.start("a model", 9, 90, 0)
-    table.epoch(EpochRecord(**(values | fields)), best=False)  # type: ignore[arg-type]
+    table.epoch(record(**fields), best=False)
     return stream.getvalue().splitlines()[-1]
 
 
@@ -51,3 +56,33 @@ def test_the_line_of_an_epoch(fields: dict[str, object], columns: list[str]) -> 
 def test_columns_stay_in_their_place() -> None:
     lines = [shown(train_loss=loss) for loss in (0.25, 99999.0, 3e7, None)]
     assert len({line.index("12,346") for line in lines}) == 1
+
+
+@pytest.mark.parametrize(("epochs", "rows"), [(40, 40), (41, 22), (1400, 41)])
+def test_many_epochs_have_few_rows(epochs: int, rows: int) -> None:
+    stream = io.StringIO()
+    table = Plain(Console(file=stream, width=200))
+    table.start("a model", epochs, epochs, 0)
+    for epoch in range(1, epochs + 1):
+        table.epoch(record(epoch=epoch), best=False)
+    _, sizes, _, *lines = stream.getvalue().splitlines()
+    assert len(lines) == rows
+    assert lines[0].split()[0] == f"1/{epochs}"
+    assert lines[-1].split()[0] == f"{epochs}/{epochs}"
+    assert ("a row every" in sizes) == (epochs > 40)
+
+
+def test_rows_tell_the_best_of_the_epochs_before_them_and_skipped_steps_have_their_own() -> None:
+    stream = io.StringIO()
+    table = Plain(Console(file=stream, width=200))
+    table.start("a model", 200, 200, 0)
+    for epoch in range(1, 16):
+        table.epoch(record(epoch=epoch, skipped_steps=int(epoch == 7)), best=epoch in (2, 3, 15))
+    lines = stream.getvalue().splitlines()[3:]
+    assert [line.split("12,346")[1].split() for line in lines] == [
+        [],
+        ["best:", "epoch", "3"],
+        ["1", "step", "skipped"],
+        [],
+        ["best"],
+    ]

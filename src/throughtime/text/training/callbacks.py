@@ -1,6 +1,7 @@
 """What happens at the end of a round: validation, the best weights, early stopping, history, and the saved state."""
 
 import io
+import math
 import resource
 import time
 from dataclasses import asdict
@@ -24,6 +25,8 @@ from throughtime.text.training.reporter import EpochRecord, Reporter
 from throughtime.text.training.schedule import learning_rate
 
 SAVE_EVERY_SECONDS = 20.0
+SAVE_EPOCHS_EVERY_SECONDS = 1.0
+"""Of epochs that are shorter, of small data, saving would take longer than training."""
 TOKENS_PER_WATCH = 500_000
 """Tokens of training between two looks at the flow through time, at ends of epochs: a small share of the time also
 where epochs are short. Tokens and not seconds, so that the same run gives the same history."""
@@ -150,16 +153,19 @@ class EpochEnd(lightning.Callback):
 
 
 class SaveState(lightning.Callback):
-    """Saves the run's state after a round, at most every SAVE_EVERY_SECONDS and after each epoch, whole or not."""
+    """Saves the run's state, whole or not at all: after the first round, later ones every so many seconds, and epochs.
+
+    So a place that cannot hold it is known early.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._saved = time.monotonic()
+        self._saved = -math.inf
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         assert isinstance(pl_module, TextTraining)
         ends_epoch = pl_module.loaders.rounds[trainer.current_epoch].ends_epoch
-        if not ends_epoch and time.monotonic() - self._saved < SAVE_EVERY_SECONDS:
+        if time.monotonic() - self._saved < (SAVE_EPOCHS_EVERY_SECONDS if ends_epoch else SAVE_EVERY_SECONDS):
             return
         trainer.save_checkpoint(self.path)
         self._saved = time.monotonic()

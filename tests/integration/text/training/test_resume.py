@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -57,6 +58,7 @@ def short_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rounds of 4 steps, each saved: a small run then has as many places to be cut off at as a long one."""
     monkeypatch.setattr(rounds, "STEPS_A_ROUND", 4)
     monkeypatch.setattr(callbacks, "SAVE_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(callbacks, "SAVE_EPOCHS_EVERY_SECONDS", 0.0)
 
 
 def test_same_seed_same_bytes_other_seed_other_bytes(request_for: Make, tmp_path: Path) -> None:
@@ -294,3 +296,31 @@ def test_resume_refuses_a_taken_place_before_any_work(request_for: Make) -> None
     (request.out / "README.md").write_text("mine")
     with pytest.raises(OutputError, match=r"holds a README\.md already"):
         train(request, Silent())
+
+
+@pytest.mark.parametrize(
+    ("seconds", "rounds_saved"), [(0.03, [1]), (0.1, [1, 6, 9]), (6.0, [1, 2, 3, 4, 5, 6, 7, 8, 9])]
+)
+def test_states_are_saved_so_many_seconds_apart(
+    seconds: float, rounds_saved: list[int], request_for: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first at once, so that a place which cannot hold one is known early."""
+    clock: list[float] = [0.0]
+    saved: list[float] = []
+    monkeypatch.setattr(callbacks, "SAVE_EVERY_SECONDS", 20.0)
+    monkeypatch.setattr(callbacks, "SAVE_EPOCHS_EVERY_SECONDS", 1.0)
+    save = callbacks.WholeFiles.save_checkpoint
+
+    def counted(self: callbacks.WholeFiles, *arguments: Any, **options: Any) -> None:
+        saved.append(clock[0])
+        save(self, *arguments, **options)
+
+    class Ticking(Silent):
+        def step(self, epoch: int, step: int, loss: float, tokens_per_second: float) -> None:
+            clock[0] += seconds
+
+    monkeypatch.setattr(callbacks.WholeFiles, "save_checkpoint", counted)
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
+    train(request_for(), Ticking())
+    assert clock[0] == pytest.approx(36 * seconds)  # 3 epochs of 3 rounds of 4 steps
+    assert saved == pytest.approx([4 * seconds * number for number in rounds_saved])
