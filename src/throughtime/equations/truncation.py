@@ -30,7 +30,10 @@ def windows(seq_len: int, truncation: tuple[int, int] | None) -> list[Window]:
         return [Window(start=0, first_error=0, stop=seq_len)]  # truncation.md (1)
     k1, k2 = truncation
     if not 1 <= k1 <= k2:
-        raise OptionError(f"truncation (k1, k2) must have 1 <= k1 <= k2, but is ({k1}, {k2}): choose k2 of at least k1")
+        raise OptionError(
+            f"truncation (k1, k2) must have 1 <= k1 <= k2, but is ({k1}, {k2}): choose k1 of at least 1, and k2 of at "
+            "least k1"
+        )
     return [
         Window(start=max(0, end - k2), first_error=end - k1, stop=min(end, seq_len))  # truncation.md (2), (3)
         for end in range(k1, seq_len + k1, k1)

@@ -11,6 +11,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from throughtime.nn import cudnn
 from throughtime.nn.arguments import read_recompute
+from throughtime.nn.autocast import autocast_dtype
 from throughtime.nn.cells import kinds
 from throughtime.nn.initial import Init, check_init, fill
 from throughtime.nn.lengths import Lengths, as_integers, check_end_to_end, check_index
@@ -309,7 +310,7 @@ class Recurrent(torch.nn.Module):
         if x.shape[0] == 0:
             raise ShapeError(f"input must have at least 1 step, but its shape is {tuple(x.shape)} (seq_len first)")
         weight = self.weights_by_layer()[0][0][0]
-        if x.dtype != weight.dtype and not torch.is_autocast_enabled(x.device.type):
+        if x.dtype != weight.dtype and autocast_dtype(x.device) is None:
             raise OptionError(
                 f"input must have the layer's dtype, {weight.dtype}, but has {x.dtype}; see input.to({weight.dtype})"
             )
@@ -317,5 +318,5 @@ class Recurrent(torch.nn.Module):
     def _start(self, x: Tensor, hx: Any, batch: int, batched: bool) -> list[State] | None:
         if hx is None:
             return None
-        dtype = None if torch.is_autocast_enabled(x.device.type) else x.dtype
+        dtype = x.dtype if autocast_dtype(x.device) is None else None
         return read_state(self.options, hx, batch, batched, dtype)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from throughtime.kernels import BatchPlan
 from throughtime.nn import calls
+from throughtime.nn.autocast import autocast_to
 from throughtime.nn.cells import Weights
 from throughtime.nn.masks import LayerMasks
 from throughtime.nn.one_layer import RunLayer
@@ -187,7 +188,7 @@ class ByAutograd:
         return tuple(gradients[:parts]), d_x, gradients[parts + wants_x :]
 
     def _run(self, stretch: Stretch, weights: Weights) -> tuple[Tensor, State]:
-        with torch.autocast(stretch.x.device.type, dtype=self.autocast, enabled=self.autocast is not None):
+        with autocast_to(self.autocast, stretch.x.device):
             return self.run_layer(
                 self.options, [weights], stretch.x, stretch.state, stretch.lengths, stretch.masks, False
             )

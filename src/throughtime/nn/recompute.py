@@ -21,6 +21,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 
 from throughtime.nn import calls, plain
 from throughtime.nn.acting import of_direction, of_layer
+from throughtime.nn.autocast import autocast_dtype, autocast_to
 from throughtime.nn.cells import Weights
 from throughtime.nn.lengths import Ragged
 from throughtime.nn.masks import LayerMasks
@@ -52,7 +53,7 @@ def run_stack(
             None if prepared.masks is None else prepared.masks[layer],
             [Stretches(ragged, x.shape[0], x.shape[1], d == 1) for d in range(prepared.options.num_directions)],
             segment or math.isqrt(x.shape[0] - 1) + 1,
-            torch.get_autocast_dtype(x.device.type) if torch.is_autocast_enabled(x.device.type) else None,
+            autocast_dtype(x.device),
         )
         x, *end = _Recomputed.apply(job, x, *states[layer], *chain.from_iterable(weights))  # type: ignore[no-untyped-call]
         ends.append(tuple(end))
@@ -131,7 +132,7 @@ class _Job:
         """The layer at once, differentiable in every way."""
         lengths = None if self.ragged is None else self.ragged.lengths
         options = of_layer(self.options, self.layer)
-        with torch.autocast(x.device.type, dtype=self.autocast, enabled=self.autocast is not None):
+        with autocast_to(self.autocast, x.device):
             return self.run(options, weights, x, state, lengths, self.masks, True)
 
 

@@ -89,7 +89,9 @@ def truncated(
         if isinstance(value, bool) or not isinstance(value, int):
             raise OptionError(f"{name} must be an integer, but is {value!r}")
     if not 1 <= k1 <= k2:
-        raise OptionError(f"k1 and k2 must have 1 <= k1 <= k2, but are {k1} and {k2}: choose k2 of at least k1")
+        raise OptionError(
+            f"k1 and k2 must have 1 <= k1 <= k2, but are {k1} and {k2}: choose k1 of at least 1, and k2 of at least k1"
+        )
     if not isinstance(input, Tensor):
         raise ShapeError(f"input must be a tensor, with lengths if need be, but is a {type(input).__name__}")
     steps, states, given, batched = layer.read_input(input, hx, lengths)

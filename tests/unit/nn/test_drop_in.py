@@ -13,6 +13,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_sequence
 import throughtime
 import throughtime.nn
 from throughtime.spec import tolerances
+from throughtime.spec.errors import OptionError
 
 CELLS = ["RNN", "GRU", "LSTM"]
 
@@ -74,6 +75,21 @@ def test_device_and_dtype() -> None:
     assert (layer.weight_hh_l0.device.type, layer.weight_hh_l0.dtype) == ("meta", torch.bfloat16)
     x = torch.zeros(3, 1, 4, dtype=torch.float64)
     assert throughtime.nn.GRU(4, 5).to(torch.float64)(x)[0].dtype == torch.float64
+
+
+@pytest.mark.parametrize("recompute", [False, True])
+@pytest.mark.parametrize("cell", CELLS)
+def test_shapes_on_the_meta_device(cell: str, recompute: bool) -> None:
+    layer = getattr(throughtime.nn, cell)(4, 5, recompute=recompute, device="meta")
+    x = torch.zeros(9, 2, 4, device="meta", requires_grad=True)
+    h_0 = torch.zeros(1, 2, 5, device="meta")
+    y, _ = layer(x, (h_0, h_0) if cell == "LSTM" else h_0)
+    y.sum().backward()
+    assert (y.is_meta, y.shape) == (True, (9, 2, 5))
+    assert x.grad is not None
+    assert x.grad.shape == x.shape
+    with pytest.raises(OptionError, match="must have the layer's dtype"):
+        layer(x.double())
 
 
 @pytest.mark.parametrize("cell", CELLS)
