@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from math import prod
 from typing import Any, ClassVar, Final, Literal, TypeAlias
@@ -238,7 +239,7 @@ def choose(cases: Sequence[Case], patterns: Sequence[str]) -> list[Case]:
     """The cases whose name begins as one of `patterns` says, as "layers/*/inference"; all if there are none.
 
     Raises:
-        ValueError: no name begins like a pattern; lists the names.
+        ValueError: no name begins like a pattern; tells the names most like it, and what names begin with.
     """
 
     def fits(case: Case, pattern: str) -> bool:
@@ -246,5 +247,8 @@ def choose(cases: Sequence[Case], patterns: Sequence[str]) -> list[Case]:
 
     for pattern in patterns:
         if not any(fits(case, pattern) for case in cases):
-            raise ValueError(f"no case is called {pattern!r}; cases: {', '.join(case.name for case in cases)}")
+            names = [case.name for case in cases]
+            like = get_close_matches(pattern, names, n=3) or names[:1]
+            kinds = ", ".join(dict.fromkeys(name.split("/")[0] for name in names))
+            raise ValueError(f"no case begins like {pattern!r}; cases begin with {kinds}, as {', '.join(like)}")
     return [case for case in cases if not patterns or any(fits(case, pattern) for pattern in patterns)]

@@ -23,7 +23,7 @@ def test_names_are_unique_and_their_beginnings_choose() -> None:
     ]
     inference = [case.name for case in choose(cases, ["layers/*/inference"])]
     assert len(inference) == sum("/inference/" in case.name for case in cases) > 0
-    with pytest.raises(ValueError, match="'decoding'"):
+    with pytest.raises(ValueError, match="'decoding'; cases begin with layers, variants, recompute, text-model, "):
         choose(cases, ["training", "decoding"])
 
 
