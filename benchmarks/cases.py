@@ -239,7 +239,7 @@ def choose(cases: Sequence[Case], patterns: Sequence[str]) -> list[Case]:
     """The cases whose name begins as one of `patterns` says, as "layers/*/inference"; all if there are none.
 
     Raises:
-        ValueError: no name begins like a pattern; tells the names most like it, and what names begin with.
+        ValueError: no name begins like a pattern; tells the beginning most like it, and what all begin with.
     """
 
     def fits(case: Case, pattern: str) -> bool:
@@ -247,8 +247,12 @@ def choose(cases: Sequence[Case], patterns: Sequence[str]) -> list[Case]:
 
     for pattern in patterns:
         if not any(fits(case, pattern) for case in cases):
-            names = [case.name for case in cases]
-            like = get_close_matches(pattern, names, n=3) or names[:1]
-            kinds = ", ".join(dict.fromkeys(name.split("/")[0] for name in names))
-            raise ValueError(f"no case begins like {pattern!r}; cases begin with {kinds}, as {', '.join(like)}")
+            like = get_close_matches(pattern, _beginnings(cases, pattern.count("/") + 1), n=1)
+            meant = f"did you mean {like[0]}? " if like else ""
+            kinds = ", ".join(_beginnings(cases, 1))
+            raise ValueError(f"no case begins like {pattern!r}; {meant}cases begin with {kinds}")
     return [case for case in cases if not patterns or any(fits(case, pattern) for pattern in patterns)]
+
+
+def _beginnings(cases: Sequence[Case], parts: int) -> list[str]:
+    return list(dict.fromkeys("/".join(case.name.split("/")[:parts]) for case in cases))

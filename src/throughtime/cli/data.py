@@ -198,5 +198,5 @@ def _verdict(report: "CheckReport") -> str:
     if not _findings(report):
         return "Nothing is wrong with this data."
     if report.refused:
-        return "The default recipe refuses this data, for what the warnings say."
+        return "The default recipe refuses this data as it is; see the warnings."
     return "This data can be used." if report.classes is None else "This data can be trained on; mind the warnings."

@@ -1,8 +1,10 @@
 """`throughtime predict`: texts in, one JSON line a text out. No torch."""
 
+import fcntl
 import json
 import os
 import re
+import stat
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
 _STDOUT: Final = "-"
 _STDIN_NAMES: Final = ("/dev/stdin", "/dev/fd/0", "/proc/self/fd/0")
-_DESCRIPTOR: Final = re.compile(r"/(?:dev|proc/self)/fd/(\d+)")
+_DESCRIPTOR: Final = re.compile(r"/(?:dev|proc/self)/fd/([0-9]{1,9})")
 _LINES_AT_ONCE: Final = 2048
 
 
@@ -46,7 +48,8 @@ def predict(
         ),
     ] = None,
     output: Annotated[
-        str, typer.Option("--output", "-o", metavar="FILE", help="Where to write, whole or not at all.")
+        str,
+        typer.Option("--output", "-o", metavar="FILE", help="File to write, whole or not at all; -: standard output."),
     ] = _STDOUT,
     text_column: Annotated[
         str | None, typer.Option(metavar="NAME", help="Column of the texts in FILE.", show_default="guessed")
@@ -62,14 +65,14 @@ def predict(
         raise OptionError("give texts or --input FILE, not both")
     if "" in (input_, output):  # a variable of the shell that is not set; as a path it would be this folder
         raise OptionError("an empty file name: give --input and --output the name of a file, or -")
-    if input_ is not None and _same_file(input_, output):
-        raise OptionError(f"--output {output} is the file that --input reads: give it another name")
     if texts == [STDIN] or input_ in _STDIN_NAMES:
         texts, input_ = None, STDIN
     if not texts and input_ is None:
         if sys.stdin is None or sys.stdin.isatty():
             raise OptionError("no text: give texts, or --input FILE (- for standard input)")
         input_ = STDIN
+    if input_ is not None:
+        _require_apart(input_, output)
     if text_column is not None and (input_ is None or _is_lines(input_)):
         raise OptionError("--text-column needs an --input file with columns (.csv, .tsv, .jsonl or .parquet)")
     one_blas_thread()
@@ -137,14 +140,27 @@ def _open_stream(output: str) -> BinaryIO | None:
     if number is None:
         return None
     try:
+        if fcntl.fcntl(int(number[1]), fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+            raise OptionError(f"--output {output}: open for reading only")
         return os.fdopen(int(number[1]), "wb", closefd=False)
     except OSError as error:
         raise OptionError(f"--output {output}: no file is open under this number ({error.strerror})") from None
 
 
-def _same_file(one: str, other: str) -> bool:
-    with suppress(OSError):
-        return Path(one).is_file() and Path(one).samefile(other)
+def _require_apart(input_: str, output: str) -> None:
+    """Refuses to write where texts are read: results would replace them, or be read as texts without end."""
+    if _is_read(input_, output):
+        name = "standard output" if output == _STDOUT else f"--output {output}"
+        raise OptionError(f"{name} is a file that the texts are read from: choose another place")
+
+
+def _is_read(input_: str, output: str) -> bool:
+    with suppress(OSError, ValueError, AttributeError):  # none of its kind, or not yet there
+        source = os.fstat(sys.stdin.fileno()) if input_ == STDIN else Path(input_).stat()
+        target = os.fstat(sys.stdout.fileno()) if output == _STDOUT else Path(output).stat()
+        if stat.S_ISDIR(source.st_mode):
+            return Path(output).resolve().is_relative_to(Path(input_).resolve())
+        return stat.S_ISREG(source.st_mode) and os.path.samestat(source, target)
     return False
 
 

@@ -14,7 +14,7 @@ def autocast_dtype(device: torch.device) -> torch.dtype | None:
 
 
 def autocast_to(dtype: torch.dtype | None, device: torch.device) -> AbstractContextManager[object]:
-    """Operations on `device` are cast to `dtype`; with None, not at all. As `autocast_dtype` has told before."""
+    """Operations on `device` are cast to `dtype`, which `autocast_dtype` gave before; with None, not at all."""
     if not torch.amp.is_autocast_available(device.type):
         return nullcontext()
     return torch.autocast(device.type, dtype=dtype, enabled=dtype is not None)

@@ -54,8 +54,9 @@ class CheckReport:
     white space. duplicate_texts: rows that repeat the text of an earlier row. conflicting_texts: different texts that
     occur with more than one label. words are pieces between white space. longest: place of the text with most
     characters (a line or row of the source, or a file). groups: how many, largest_group: rows of the largest; None
-    where there are none. problems would stop training; warnings would not, but for those of what the default recipe
-    refuses: refused tells whether there are any. test, overlap: the same for a second source, and what both share.
+    where there are none. problems would stop any training; warnings would not. refused: the default recipe would not
+    train on this as it is, for a problem or for what a warning tells. test, overlap: the same for a second source, and
+    what both share.
     """
 
     name: str
@@ -94,9 +95,9 @@ def check(source: Source, test: Source | None = None, progress: Callable[[int], 
     """
     report, survey = _examined(source, progress)
     refusals = list(_refusals(report, survey))
-    report = replace(report, warnings=report.warnings + refusals, refused=bool(refusals))
+    report.warnings.extend(refusals)
     if test is None:
-        return report
+        return replace(report, refused=bool(report.problems or refusals))
     test_report, test_survey = _examined(test, progress)
     # What would stop training does not stop judging by these texts.
     test_report.warnings[:0] = [problem.removeprefix(f"{test.name}: ") for problem in test_report.problems]
@@ -119,7 +120,7 @@ def check(source: Source, test: Source | None = None, progress: Callable[[int], 
             f"{_counted(overlap.groups, 'group')} of {test.name} also in {source.name}; scores will be too good: "
             "keep each group on one side"
         )
-    return replace(report, test=test_report, overlap=overlap)
+    return replace(report, refused=bool(report.problems or refusals), test=test_report, overlap=overlap)
 
 
 class _Survey:

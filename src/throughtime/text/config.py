@@ -227,6 +227,7 @@ _EXPECTED: Final = {
     "bool_parsing": "should be true or false",
     "bool_type": "should be true or false",
     "too_short": "should have at least one entry",
+    "too_long": "should have fewer entries",
     "tuple_type": "should be a list of numbers, as [2, 1]",
     "model_type": "should be a section of keys",
     "dict_type": "should be a section of keys",
@@ -243,25 +244,29 @@ def _fault(fault: Any) -> str:
     if fault["type"] == "value_error":
         return f"{key}: {message}" if key else message
     found = fault["input"]
+    if fault["type"] == "missing":  # of a list of so many numbers
+        return f"{key.rpartition('.')[0]}: should have more entries, but is {found!r}"
     given = "empty" if found is None else repr(found)
     return f"{key}: {_EXPECTED.get(fault['type'], message)}, but is {given}"
 
 
 def _key_like(path: Sequence[Any]) -> str:
-    """Asks whether the key most like the unknown one was meant, of its own section before the others."""
+    """Asks whether another key was meant: of this name in any section, else most like it in its own, else in any."""
     section: Any = TrainConfig
     for part in path[:-1]:
         field = getattr(section, "model_fields", {}).get(part)
         section = None if field is None else field.annotation
     before, name = [*map(str, path[:-1])], str(path[-1])
-    near = [".".join([*before, key]) for key in _like(name, section)] or [
-        f"{other}.{key}" for other, field in TrainConfig.model_fields.items() for key in _like(name, field.annotation)
-    ]
-    return f"did you mean {near[0]}? " if near else ""
-
-
-def _like(name: str, section: Any) -> list[str]:
-    return get_close_matches(name, list(getattr(section, "model_fields", {})), n=1)
+    own = {key: ".".join([*before, key]) for key in getattr(section, "model_fields", {})}
+    every = {
+        key: f"{other}.{key}"
+        for other, field in TrainConfig.model_fields.items()
+        for key in getattr(field.annotation, "model_fields", {})
+    }
+    found = every.get(name)
+    for keys in (own, every):
+        found = found or next((keys[key] for key in get_close_matches(name, keys, n=1)), None)
+    return f"did you mean {found}? " if found else ""
 
 
 def with_values(config: TrainConfig, changes: Mapping[str, Any], origin: str) -> TrainConfig:

@@ -13,8 +13,8 @@ from throughtime.text.request import STATE_FILE
 from throughtime.text.training.reporter import EpochRecord, Reporter
 
 PLAIN_EVERY_SECONDS = 15.0
-MOST_ROWS = 40
-"""Of the table of epochs, but for those with skipped steps: of small data there may be more than a thousand epochs."""
+ROWS = 40
+"""Of the table of epochs, about: of small data there may be more than a thousand epochs."""
 
 
 @contextmanager
@@ -45,6 +45,7 @@ class Table:
         self.epochs = 0
         self._header_due = True
         self._best = 0  # epoch that no row has told of
+        self._untold: EpochRecord | None = None
 
     def say(self, text: str) -> None:
         self.console.print(text, markup=False)
@@ -53,20 +54,29 @@ class Table:
         self.epochs = epochs
         self.say(summary)
         sizes = f"{_counted(epochs, 'epoch')}, {_counted(steps, 'step')}"
-        if self._every() > 1:
-            sizes += f"; a row every {self._every()} epochs"
-        self.say(f"resuming at step {first_step} of {steps}" if first_step else sizes)
+        rule = f"; a row every {self._every()} epochs" if self._every() > 1 else ""
+        self.say((f"resuming at step {first_step} of {steps}" if first_step else sizes) + rule)
 
     def epoch(self, record: EpochRecord, best: bool) -> None:
+        """A row, where it is this epoch's turn, or there is more to tell than numbers."""
         if best:
             self._best = record.epoch
-        if record.epoch % self._every() and record.epoch not in (1, self.epochs) and not record.skipped_steps:
-            return
+        if record.epoch % self._every() and not self._header_due and not record.skipped_steps:
+            self._untold = record
+        else:
+            self._row(record)
+
+    def end(self) -> None:
+        """The last epoch has a row, whichever it is: patience or an error may end a run early."""
+        if self._untold is not None:
+            self._row(self._untold)
+
+    def _row(self, record: EpochRecord) -> None:
         if self._header_due:
             self.say("  epoch   train loss    acc   valid loss    acc   seconds   tokens/s")
             self._header_due = False
         told = "" if not self._best else "  best" if self._best == record.epoch else f"  best: epoch {self._best}"
-        self._best = 0
+        self._best, self._untold = 0, None
         skipped = f"  {_counted(record.skipped_steps, 'step')} skipped" if record.skipped_steps else ""
         self.say(
             f"{record.epoch:>4}/{self.epochs:<3}"
@@ -76,7 +86,7 @@ class Table:
         )
 
     def _every(self) -> int:
-        return -(-self.epochs // MOST_ROWS)
+        return -(-self.epochs // ROWS)
 
     def note(self, message: str) -> None:
         self.say(message)
@@ -106,6 +116,7 @@ class Live(Table):
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.end()
         self.progress.stop()
 
     def stage(self, name: str, done: int, total: int | None) -> None:
@@ -142,7 +153,7 @@ class Plain(Table):
         return self
 
     def __exit__(self, *_: object) -> None:
-        return
+        self.end()
 
     def stage(self, name: str, done: int, total: int | None) -> None:
         if name != self._stage:

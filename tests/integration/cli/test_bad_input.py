@@ -107,6 +107,11 @@ def test_a_label_that_training_never_saw(
     assert f"other.csv, line 7: label 'neutral' of the {part} data never stands in the training data" in message
     assert "('neg', 'pos'); correct it, remove the row, or add such rows to the training data" in message
     assert (left(data.parent), left(own_cache)) == (["data.csv", "other.csv"], [])
+    wrong_column = write(data.with_name("other.csv"), [*rows[:5], ("so so", "a whole\treview " * 50)])
+    message = train(data, f"--{part}", wrong_column).refusal_after_progress()
+    assert "label 'a whole\\treview a whole" in message
+    assert len(message) < 300
+    write(other, [*rows[:5], ("so so", "neutral")])
     message = run("evaluate", trained, other).refusal()
     assert "other.csv, line 7: label 'neutral' is no class of the model (neg, pos): correct it" in message
 

@@ -68,7 +68,9 @@ def test_what_the_default_recipe_refuses_is_not_said_to_train(tmp_path: Path) ->
     path.write_text("text,label\ngood film,pos\nbad film,neg\n")
     done = RUN.invoke(data_app, ["check", str(path)])
     assert done.exit_code == 0
-    assert done.stdout.endswith("The default recipe refuses this data, for what the warnings say.\n")
+    assert done.stdout.endswith("The default recipe refuses this data as it is; see the warnings.\n")
+    report = json.loads(RUN.invoke(data_app, ["check", str(path), "--json"]).stdout)
+    assert (report["refused"], report["problems"]) == (True, [])
 
 
 def test_columns_are_given_by_name(tmp_path: Path) -> None:

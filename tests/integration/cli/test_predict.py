@@ -119,13 +119,34 @@ def test_a_number_of_an_open_file_is_written_into(model_path: Path, tmp_path: Pa
     assert rows("\n".join(lines)) == expected(model_path)
 
 
-def test_the_input_is_not_overwritten(run: Run, model_path: Path, tmp_path: Path) -> None:
-    texts = tmp_path / "in.txt"
+def test_what_is_read_is_not_written_to(run: Run, model_path: Path, tmp_path: Path) -> None:
+    texts, folder = tmp_path / "in.txt", tmp_path / "texts"
     texts.write_text("good\n")
     (tmp_path / "link.txt").symlink_to(texts)
     for name in ("in.txt", "link.txt"):
         message = run("predict", model_path, "-i", texts, "-o", tmp_path / name).refusal()
-        assert f"{name} is the file that --input reads" in message
+        assert f"{name} is a file that the texts are read from" in message
+    (folder / "pos").mkdir(parents=True)
+    (folder / "pos" / "1.txt").write_text("good\n")
+    assert "1.txt is a file" in run("predict", model_path, "-i", folder, "-o", folder / "pos" / "1.txt").refusal()
+    assert texts.read_text() == (folder / "pos" / "1.txt").read_text() == "good\n"
+    assert len(rows(run("predict", model_path, "-i", folder, "-o", "-").out)) == 1
+
+
+@pytest.mark.parametrize("arguments", [["-i", "in.txt"], ["-i", "-"], ["-i", "-", "-o", "in.txt"], []])
+def test_a_shell_cannot_have_a_file_read_and_written_to_either(
+    arguments: list[str], model_path: Path, tmp_path: Path
+) -> None:
+    """predict DIR -i in.txt >> in.txt would read its own answers, and more of them, without end."""
+    texts = tmp_path / "in.txt"
+    texts.write_text("good\n")
+    with texts.open("rb") as source, texts.open("ab") as target:
+        command = [sys.executable, "-m", "throughtime", "predict", str(model_path), *arguments]
+        done = subprocess.run(
+            command, timeout=60, cwd=tmp_path, stdin=source, stdout=target, stderr=subprocess.PIPE, check=False
+        )
+    assert (done.returncode, done.stderr.count(b"\n")) == (2, 1)
+    assert b"is a file that the texts are read from: choose another place" in done.stderr
     assert texts.read_text() == "good\n"
 
 
@@ -192,7 +213,13 @@ def test_bad_calls(run: Run, model_path: Path, tmp_path: Path) -> None:
     assert "nowhere does not exist" in run("predict", tmp_path / "nowhere", "x").refusal()
     assert "it is a folder" in run("predict", model_path, "x", "-o", tmp_path).refusal()
     assert "its folder does not exist" in run("predict", model_path, "x", "-o", tmp_path / "no" / "out").refusal()
-    assert "no file is open under this number" in run("predict", model_path, "x", "-o", "/dev/fd/987").refusal()
+    for number in ("987", "999999999"):
+        message = run("predict", model_path, "x", "-o", f"/dev/fd/{number}").refusal()
+        assert "no file is open under this number" in message
+    assert "cannot write" in run("predict", model_path, "x", "-o", "/dev/fd/9999999999").refusal()
+    with (model_path / "config.json").open("rb") as stream:
+        message = run("predict", model_path, "x", "-o", f"/dev/fd/{stream.fileno()}").refusal()
+    assert "open for reading only" in message
     (model_path / "model.safetensors").write_bytes(b"")
     message = run("predict", model_path, "x").refusal()
     assert "model.safetensors has 0 bytes, but config.json says" in message

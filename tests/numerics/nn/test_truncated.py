@@ -184,7 +184,11 @@ def test_the_graph_reaches_k2_steps_back() -> None:
     ("make", "error", "message"),
     [
         (lambda x: truncated(throughtime.nn.GRU(3, 4), x, 3, 2), OptionError, "1 <= k1 <= k2, but are 3 and 2"),
-        (lambda x: truncated(throughtime.nn.GRU(3, 4), x, 0, 2), OptionError, "1 <= k1 <= k2, but are 0 and 2"),
+        (
+            lambda x: truncated(throughtime.nn.GRU(3, 4), x, 0, 2),
+            OptionError,
+            "1 <= k1 <= k2, but are 0 and 2: choose k1 of at least 1",
+        ),
         (lambda x: truncated(throughtime.nn.GRU(3, 4), x, True, 2), OptionError, "k1 must be an integer, but is True"),
         (
             lambda x: truncated(throughtime.nn.GRU(3, 4, bidirectional=True), x, 1, 2),

@@ -25,6 +25,8 @@ def test_names_are_unique_and_their_beginnings_choose() -> None:
     assert len(inference) == sum("/inference/" in case.name for case in cases) > 0
     with pytest.raises(ValueError, match="'decoding'; cases begin with layers, variants, recompute, text-model, "):
         choose(cases, ["training", "decoding"])
+    with pytest.raises(ValueError, match=r"did you mean layers/LSTM\? cases"):
+        choose(cases, ["layers/LTSM"])
 
 
 def test_operations_are_those_of_the_products_over_real_steps() -> None:

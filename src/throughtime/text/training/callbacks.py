@@ -26,7 +26,7 @@ from throughtime.text.training.schedule import learning_rate
 
 SAVE_EVERY_SECONDS = 20.0
 SAVE_EPOCHS_EVERY_SECONDS = 1.0
-"""Of epochs that are shorter, of small data, saving would take longer than training."""
+"""Between states at ends of epochs; between others SAVE_EVERY_SECONDS."""
 TOKENS_PER_WATCH = 500_000
 """Tokens of training between two looks at the flow through time, at ends of epochs: a small share of the time also
 where epochs are short. Tokens and not seconds, so that the same run gives the same history."""
@@ -153,9 +153,10 @@ class EpochEnd(lightning.Callback):
 
 
 class SaveState(lightning.Callback):
-    """Saves the run's state, whole or not at all: after the first round, later ones every so many seconds, and epochs.
+    """Saves the run's state, whole or not at all, and seconds apart, as saving takes longer than a short epoch.
 
-    So a place that cannot hold it is known early.
+    The first round's is saved, for a place that cannot hold it to be known early; and the last one's, for a model that
+    cannot be written to be had without training again.
     """
 
     def __init__(self, path: Path) -> None:
@@ -164,8 +165,11 @@ class SaveState(lightning.Callback):
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         assert isinstance(pl_module, TextTraining)
-        ends_epoch = pl_module.loaders.rounds[trainer.current_epoch].ends_epoch
-        if time.monotonic() - self._saved < (SAVE_EPOCHS_EVERY_SECONDS if ends_epoch else SAVE_EVERY_SECONDS):
+        rounds = pl_module.loaders.rounds
+        is_last = trainer.should_stop or trainer.current_epoch == len(rounds) - 1
+        ends_epoch = rounds[trainer.current_epoch].ends_epoch
+        apart = 0.0 if is_last else SAVE_EPOCHS_EVERY_SECONDS if ends_epoch else SAVE_EVERY_SECONDS
+        if time.monotonic() - self._saved < apart:
             return
         trainer.save_checkpoint(self.path)
         self._saved = time.monotonic()

@@ -57,7 +57,8 @@ def directory_flow(
     names = directory.config.labels
     number = {name: place for place, name in enumerate(names)}
     if unknown := [label for label in labels if label not in number]:
-        raise DataError(f"label '{shown(unknown[0])}' is no class of the model, which has {', '.join(names[:10])}")
+        classes = ", ".join(map(shown, names[:10]))
+        raise DataError(f"label '{shown(unknown[0])}' is no class of the model, which has {classes}")
     ids = TextEncoder(directory.tokenizer_json, directory.config.preprocessing).encode(texts)
     kept = [place for place, tokens in enumerate(ids) if len(tokens)]
     if not kept:

@@ -299,7 +299,7 @@ def test_resume_refuses_a_taken_place_before_any_work(request_for: Make) -> None
 
 
 @pytest.mark.parametrize(
-    ("seconds", "rounds_saved"), [(0.03, [1]), (0.1, [1, 6, 9]), (6.0, [1, 2, 3, 4, 5, 6, 7, 8, 9])]
+    ("seconds", "rounds_saved"), [(0.03, [1, 9]), (0.1, [1, 6, 9]), (6.0, [1, 2, 3, 4, 5, 6, 7, 8, 9])]
 )
 def test_states_are_saved_so_many_seconds_apart(
     seconds: float, rounds_saved: list[int], request_for: Make, monkeypatch: pytest.MonkeyPatch
@@ -324,3 +324,22 @@ def test_states_are_saved_so_many_seconds_apart(
     train(request_for(), Ticking())
     assert clock[0] == pytest.approx(36 * seconds)  # 3 epochs of 3 rounds of 4 steps
     assert saved == pytest.approx([4 * seconds * number for number in rounds_saved])
+
+
+def test_a_model_that_could_not_be_written_is_written_without_training_again(
+    request_for: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(callbacks, "SAVE_EVERY_SECONDS", 1e9)
+    monkeypatch.setattr(callbacks, "SAVE_EPOCHS_EVERY_SECONDS", 1e9)
+    request, reporter = request_for(), CutAt()
+
+    def full(*_: object, **__: object) -> None:
+        raise OutputError("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("throughtime.text.training.run.write_model_directory", full)
+        with pytest.raises(OutputError, match="then --resume writes the model without training again"):
+            train(request, Silent())
+    train(replace(request, resume=True), reporter)
+    assert reporter.first_step == 36
+    assert (request.out / "config.json").exists()
