@@ -52,7 +52,8 @@ def check_command(
 ) -> None:
     """Read all of DATA and report classes, lengths, empty and repeated texts, and what would harm training.
 
-    Ends with exit code 2 where DATA cannot be read or cannot be trained on.
+    Ends with exit code 2 where DATA cannot be read or cannot be trained on. That only the default recipe refuses DATA
+    stands in the last line (and as "refused" in JSON), with exit code 0.
     """
     from throughtime.text.checking import check
     from throughtime.text.reading import Columns, open_source

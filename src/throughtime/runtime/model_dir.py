@@ -59,9 +59,21 @@ class ModelDirectory:
 
 
 def holds_model(path: Path | str) -> bool:
-    """Whether a file of a model lies there (a model, whole or damaged)."""
+    """Whether a file of a model lies there (a model, whole or damaged); another program's config.json is none."""
     directory = Path(path)
-    return any((directory / place).exists() for place in (CONFIG, TENSORS, _COMPLETE))
+    return any((directory / place).exists() for place in (TENSORS, _COMPLETE)) or _is_ours(directory / CONFIG)
+
+
+def _is_ours(config: Path) -> bool:
+    """Whether the file begins as a model's does; an empty or unreadable one may have been a model's."""
+    if not config.is_file():
+        return False
+    try:
+        with config.open("rb") as file:
+            head = file.read(4096)
+    except OSError:
+        return True
+    return not head or b'"schema_version"' in head
 
 
 def check_target(path: Path | str, *, force: bool = False) -> None:
@@ -163,6 +175,9 @@ def read_model_directory(path: Path | str) -> ModelDirectory:
             what = "is a file, not a model directory" if directory.exists() else "does not exist"
             raise ModelError(f"{path} {what}: {remedy}")
         if not holds_model(directory):
+            if (directory / SCRATCH).exists():
+                remedy = "end it with the `throughtime train` command that began it, and --resume"
+                raise ModelError(f"{path} holds an unfinished run and no model yet: {remedy}")
             raise ModelError(f"{path} holds no model: {remedy}")
     except OSError as error:
         raise ModelError(f"{path} cannot be read ({error.strerror}): {remedy}, and make it readable") from error

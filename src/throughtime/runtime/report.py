@@ -28,7 +28,7 @@ def score_table(scores: Scores, *, width: int = 80, reliability: bool = False) -
 def _summary(scores: Scores) -> list[str]:
     return _columns(
         [
-            ["accuracy", f"{scores.accuracy:.4f}", f"of {scores.count:,} texts"],
+            ["accuracy", f"{scores.accuracy:.4f}", f"of {scores.count:,} text{'' if scores.count == 1 else 's'}"],
             ["macro F1", f"{scores.macro_f1:.4f}", "mean over the classes"],
             ["weighted F1", f"{scores.weighted_f1:.4f}", "weighted by their texts"],
             ["log loss", f"{scores.log_loss:.4f}", "mean −ln p(true class)"],

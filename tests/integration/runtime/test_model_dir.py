@@ -177,6 +177,8 @@ def test_a_config_that_is_no_object_is_refused(model_path: Path, content: bytes)
 def test_places_without_a_model_say_what_to_give(tmp_path: Path) -> None:
     assert "does not exist: give the folder that `throughtime train" in refused(tmp_path / "nowhere")
     assert "holds no model" in refused(tmp_path)
+    (tmp_path / "begun" / ".training").mkdir(parents=True)
+    assert "holds an unfinished run and no model yet: end it with the" in refused(tmp_path / "begun")
     (tmp_path / "file").write_text("x")
     assert "is a file, not a model directory" in refused(tmp_path / "file")
 
@@ -252,6 +254,11 @@ def test_a_file_of_someone_else_is_not_overwritten(tmp_path: Path, write_model: 
     with pytest.raises(OutputError, match=r"holds a README\.md already"):
         write_model(tmp_path)
     assert names(tmp_path) == ["README.md"]
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "config.json").write_text('{"mine": 1}')
+    with pytest.raises(OutputError, match=r"holds a config\.json already"):
+        write_model(tmp_path / "other")
+    assert "holds no model" in refused(tmp_path / "other")
     with pytest.raises(OutputError, match="it is a file"):
         write_model(tmp_path / "README.md")
     with pytest.raises(OutputError, match="a part of the path is a file"):

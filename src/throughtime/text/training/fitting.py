@@ -85,6 +85,9 @@ def fit(
     steps = len(batches)
     epochs = max(config.training.epochs, -(-(config.training.min_steps or 0) // steps))
     rounds = plan_rounds(epochs=epochs, steps_an_epoch=steps, max_steps=config.training.max_steps)
+    if (most := rounds[-1].epoch + 1) > config.training.epochs:
+        asked = f"training.min_steps asks for {config.training.min_steps:,} steps"
+        reporter.note(f"{asked}: {most:,} epochs, not {config.training.epochs}")
     module = TextTraining(
         model,
         config,

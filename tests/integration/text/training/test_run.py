@@ -197,6 +197,22 @@ def test_max_steps_is_the_number_of_steps(request_for: Make, config: MakeConfig)
     assert epochs.records[-1].step == 17
 
 
+def test_more_epochs_than_were_asked_for_are_told(request_for: Make, config: MakeConfig) -> None:
+    class Notes(Silent):
+        def __init__(self) -> None:
+            self.notes: list[str] = []
+
+        def note(self, message: str) -> None:
+            self.notes.append(message)
+
+    told, silent = Notes(), Notes()
+    train(request_for(config=config(training={"epochs": 1, "min_steps": 30})), told)
+    assert "training.min_steps asks for 30 steps: 3 epochs, not 1" in told.notes
+    limits = {"epochs": 1, "min_steps": 30, "max_steps": 12}
+    train(request_for(config=config(training=limits), force=True), silent)
+    assert not any("min_steps" in note for note in silent.notes)
+
+
 def test_min_steps_adds_epochs_and_max_steps_wins(request_for: Make, config: MakeConfig) -> None:
     for limits, last in (({"min_steps": 30}, 36), ({"min_steps": 30, "max_steps": 26}, 26)):
         epochs = Epochs()
