@@ -64,6 +64,8 @@ class DelimitedSource(TableSource):
         else:
             self._delimiter = self._csv_delimiter()
         self._header = self._read_header()
+        if tabs and len(self._header) == 1 and columns.text != self._header[0]:
+            self._require_tabs(self._header[0])
         candidates = [column for column in self._header if column != (only[0] if only else None)]
         self._columns = choose(columns, candidates, candidates, name, labelled=labelled)
         super().__init__(name, labelled=self._columns.label is not None, grouped=self._columns.group is not None)
@@ -107,6 +109,15 @@ class DelimitedSource(TableSource):
         for _, record in self._records():
             return [column.strip() for column in record]
         raise DataError(f"{self.name}: no header; the first line must name the columns")
+
+    def _require_tabs(self, column: str) -> None:
+        """A table with other marks would be one column, whose texts hold the labels too."""
+        for mark, word in ((",", "commas"), (";", "semicolons")):
+            if mark in column:
+                raise DataError(
+                    f"{self.name}, line 1: no tabs between the columns, but {word}; if they part columns, name it "
+                    f".csv, else rename its one column '{shown(column)}'"
+                )
 
     def _records(self) -> Iterator[tuple[int, list[str]]]:
         """Each record with the line on which it starts; blank lines are passed over."""

@@ -38,6 +38,16 @@ def test_the_separator_is_found_in_the_header(separator: str, name: str, write: 
     assert everything(open_source(write(name, content))).texts == ["a b", "c d"]
 
 
+@pytest.mark.parametrize(("mark", "word"), [(",", "commas"), (";", "semicolons")])
+def test_a_tsv_file_without_tabs_is_no_table_of_one_column(mark: str, word: str, write: Any, everything: Any) -> None:
+    path = write("a.tsv", f"text{mark}label\ngood{mark}pos\nbad{mark}neg\n")
+    with pytest.raises(DataError, match=f"a.tsv, line 1: no tabs between the columns, but {word}; .* name it .csv"):
+        open_source(path, labelled=False)
+    named = Columns(text=f"text{mark}label")
+    assert everything(open_source(path, named, labelled=False)).texts == [f"good{mark}pos", f"bad{mark}neg"]
+    assert everything(open_source(write("b.tsv", "text\na, b\n"), labelled=False)).texts == ["a, b"]
+
+
 def test_quotes_of_a_tsv_file_are_quotes_where_it_is_written_so(write: Any, everything: Any) -> None:
     quoted = write("quoted.tsv", 'text\tlabel\n"two\nlines and a ""word"""\tpos\nplain\tneg\n')
     assert everything(open_source(quoted)).texts == ['two\nlines and a "word"', "plain"]
