@@ -159,7 +159,7 @@ def _is_read(input_: str, output: str) -> bool:
         source = os.fstat(sys.stdin.fileno()) if input_ == STDIN else Path(input_).stat()
         target = os.fstat(sys.stdout.fileno()) if output == _STDOUT else Path(output).stat()
         if stat.S_ISDIR(source.st_mode):
-            return Path(output).resolve().is_relative_to(Path(input_).resolve())
+            return output != _STDOUT and Path(output).resolve().is_relative_to(Path(input_).resolve())
         return stat.S_ISREG(source.st_mode) and os.path.samestat(source, target)
     return False
 

@@ -124,7 +124,7 @@ class TextTraining(lightning.LightningModule):
         taken = self.watch.allows(norm, loss, self.model.named_parameters(), step)
         if taken:
             clip = self.config.optimiser.clip_norm
-            if clip is not None and float(norm) > clip:  # else nothing is to be clipped, and all memory spared
+            if clip is not None and float(norm) > clip:  # else all would be read and written for nothing
                 nn.utils.clip_grads_with_norm_(self.model.parameters(), clip, norm)
             optimiser.step()
             if self.averaged is not None:
