@@ -1,4 +1,4 @@
-"""No argument, however wrong, ends the process: a typed error, or a right answer. fuzz.py says how."""
+"""No argument, however wrong, ends the process: a typed error, or a right answer. fuzz/ says how."""
 
 import os
 import signal
@@ -22,14 +22,15 @@ ENTRIES = [
     "draw_booleans",
 ]
 EXAMPLES = 300
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize("entry", [*ENTRIES, "activation"])
 def test_random_arguments(entry: str, tmp_path: Path) -> None:
     note = tmp_path / "call.txt"
-    program = [sys.executable, str(Path(__file__).with_name("fuzz.py")), entry, str(note), str(EXAMPLES)]
+    program = [sys.executable, "-m", "tests.integration.kernels.fuzz", entry, str(note), str(EXAMPLES)]
     environment = {**os.environ, "OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "1"}
-    done = subprocess.run(program, env=environment, capture_output=True, text=True, timeout=250, check=False)
+    done = subprocess.run(program, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=250, check=False)
     call = note.read_text() if note.exists() else "none yet"
     if done.returncode < 0:
         pytest.fail(f"{signal.Signals(-done.returncode).name} in the call: {call}\n{done.stderr[-2000:]}")
