@@ -6,8 +6,6 @@
 
 namespace throughtime {
 
-constexpr int kMostThreads = 1024;  // an OpenMP library ends the process that asks for more than it can start
-
 // The set of this name, or the machine's best.
 const InstructionSet& choose(const optional<std::string>& name);
 
@@ -279,7 +277,8 @@ private:
 
     static void count(const char* name, std::size_t found, int wanted) {
         if (static_cast<int>(found) == wanted) return;
-        throw ShapeProblem(std::string(name) + " must hold " + std::to_string(wanted) + " entries, but holds " + std::to_string(found));
+        throw ShapeProblem(std::string(name) + " must hold " + std::to_string(wanted) + " entries, but holds " +
+                           std::to_string(found));
     }
 
     static i64 check_rows(const Input& x) {

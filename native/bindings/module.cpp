@@ -1,5 +1,5 @@
 // throughtime.kernels._core: the native core for Python. Every argument is checked before it is used; the interpreter's lock
-// is released while the core works.
+// is released while the core works, but for short steps of a stream.
 #include "layer.h"
 #include "pooling.h"
 #include "stream.h"
@@ -76,9 +76,10 @@ template <class T>
 void bind_layer(nb::module_& m, const char* name) {
     using L = Layer<T>;
     nb::class_<L>(m, name)
-        .def(nb::init<int, int, bool, i64, i64, int, const optional<std::string>&, bool, double, double, bool, bool, bool, bool, i64>(), nb::arg("cell"), nb::arg("nonlinearity"),
-             nb::arg("reset_after"), nb::arg("input_size"), nb::arg("hidden_size"), nb::arg("directions"),
-             nb::arg("isa").none(), nb::arg("layer_norm") = false, nb::arg("zoneout_h") = 0.0, nb::arg("zoneout_c") = 0.0,
+        .def(nb::init<int, int, bool, i64, i64, int, const optional<std::string>&, bool, double, double, bool, bool, bool, bool,
+                      i64>(),
+             nb::arg("cell"), nb::arg("nonlinearity"), nb::arg("reset_after"), nb::arg("input_size"),
+             nb::arg("hidden_size"), nb::arg("directions"), nb::arg("isa").none(), nb::arg("layer_norm") = false, nb::arg("zoneout_h") = 0.0, nb::arg("zoneout_c") = 0.0,
              nb::arg("zoneout_masks") = false, nb::arg("recurrent_mask") = false, nb::arg("peephole") = false,
              nb::arg("coupled_gates") = false, nb::arg("proj_size") = 0)
         .def_prop_ro("isa", &L::isa)
@@ -140,7 +141,8 @@ NB_MODULE(_core, m) {
     m.def("available_threads", &available_threads, "Threads that a call from this thread may use.");
     m.def("take_memory", &take, nb::arg("bytes"), nb::arg("result"),
           "Uninitialised bytes, which are kept for another call once nobody holds them; of results, no more than 256 MB.");
-    m.def("memory_use", &use, "Bytes of pieces in use, kept, and the most that were in use, of each purpose; and pieces that came from the system.");
+    m.def("memory_use", &use,
+          "Bytes of pieces in use, kept, and the most that were in use, of each purpose; and pieces that came from the system.");
     m.def("release_memory", &release_memory, "Gives the bytes that are kept to the system.");
     m.def("draw_booleans", &draw, nb::arg("start"), nb::arg("level"), nb::arg("out").noconvert(), nb::arg("threads"),
           "Fills bytes with 0 and 1, which follow from start alone.");

@@ -49,7 +49,8 @@ auto parameters(const char* prefix, const Options& o, const vector<optional<Arra
     w.bias_ih = one(2, "bias_ih", true, false, "(gates * hidden_size)", {rows});
     w.bias_hh = one(3, "bias_hh", matrix, false, "(gates * hidden_size)", {rows});
     w.weight_hr = one(4, "weight_hr", o.proj_size > 0, true, "(proj_size, hidden_size)", {P, H});
-    w.weight_peephole = one(5, "weight_peephole", o.peephole, true, "(gates with a peephole * hidden_size)", {(o.coupled_gates ? 2 : 3) * H});
+    w.weight_peephole = one(5, "weight_peephole", o.peephole, true, "(gates with a peephole * hidden_size)",
+                            {(o.coupled_gates ? 2 : 3) * H});
     w.norm_ih = one(6, "norm_ih", o.layer_norm, true, "(gates * hidden_size)", {rows});
     w.norm_hh = one(7, "norm_hh", o.layer_norm, true, "(gates * hidden_size)", {rows});
     w.norm_c = one(8, "norm_c", o.layer_norm && cell, true, "(hidden_size)", {H});

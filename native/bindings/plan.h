@@ -14,7 +14,7 @@ namespace throughtime {
 using std::optional;
 using std::vector;
 
-constexpr i64 kLargest = i64{1} << 28;  // of a size: no product of two overflows
+constexpr i64 kLargest = i64{1} << 28;  // of a size: products of two, and of gates, do not overflow
 
 // The order of work of one batch, see Plan in layer.h of the core; and how arrays without padding lie: end to end, or (as in a
 // PackedSequence) step by step, which needs falling lengths.
@@ -70,20 +70,9 @@ public:
     // table: one for each size asked for.
     const i64* starts(i64 features) const {
         std::lock_guard<std::mutex> lock(mutex_);
-        vector<i64>& table = starts_[features];
-        if (!table.empty()) return table.data();
-        if (by_step_) {
-            for (std::size_t t = 0; t < active_.size(); ++t) table.push_back(offset_[t] * features);
-            return table.data();
-        }
-        vector<i64> length(order_.size());
-        for (std::size_t k = 0; k < order_.size(); ++k) length[static_cast<std::size_t>(order_[k])] = length_[k];
-        i64 at = 0;
-        for (i64 l : length) {
-            table.push_back(at);
-            at += l * features;
-        }
-        return table.data();
+        const auto kept = starts_.find(features);
+        if (kept != starts_.end()) return kept->second.data();
+        return starts_.emplace(features, new_starts(features)).first->second.data();
     }
 
     // Numbers of tokens, given as arrays without padding lie, in the order in which the core numbers tokens.
@@ -100,6 +89,23 @@ public:
     }
 
 private:
+    vector<i64> new_starts(i64 features) const {
+        if (by_step_) {
+            vector<i64> table(offset_.begin(), offset_.end() - 1);
+            for (i64& at : table) at *= features;
+            return table;
+        }
+        vector<i64> table(order_.size());
+        for (std::size_t k = 0; k < order_.size(); ++k) table[static_cast<std::size_t>(order_[k])] = length_[k];
+        i64 at = 0;
+        for (i64& start : table) {
+            const i64 length = start;
+            start = at;
+            at += length * features;
+        }
+        return table;
+    }
+
     bool by_step_;
     vector<i64> order_, length_, active_, offset_;
     mutable std::map<i64, vector<i64>> starts_;

@@ -73,7 +73,8 @@ private:
                                std::to_string(sizes.start.back()) + " != " + std::to_string(sizes.tokens));
         }
         if (sizes.tokens > kLargest) {
-            throw ShapeProblem("there must be at most " + std::to_string(kLargest) + " tokens, but are " + std::to_string(sizes.tokens));
+            throw ShapeProblem("there must be at most " + std::to_string(kLargest) + " tokens, but are " +
+                               std::to_string(sizes.tokens));
         }
         return sizes;
     }

@@ -3,9 +3,14 @@
 
 #include "layer.h"
 
+#include <mutex>
+
 namespace throughtime {
 
-// Layers of one direction. They and the packed weights are kept alive; the state is owned here.
+// Handing over the interpreter's lock costs a step of fewer products more than it gives to others.
+constexpr i64 kWorthReleasing = 1 << 20;
+
+// Layers of one direction. They and the packed weights are kept alive; the state is owned here, and one call at a time is at it.
 template <class T>
 class Stream {
 public:
@@ -22,6 +27,9 @@ public:
         }
         for (std::size_t i = 0; i < layers.size(); ++i) {
             if (layers[i]->directions() != 1) throw OptionProblem("a stream cannot run a bidirectional layer");
+            if (layers[i]->options().recurrent_mask || layers[i]->options().zoneout_masks) {
+                throw OptionProblem("a stream has no masks, but layer " + std::to_string(i) + " needs them");
+            }
             const i64 below = i == 0 ? layers[i]->options().input_size : features_of(levels_.back().layer->options());
             if (layers[i]->options().input_size != below) {
                 throw ShapeProblem("layer " + std::to_string(i) + " must read the " + std::to_string(below) +
@@ -30,6 +38,7 @@ public:
             checked<T>("packed", "(size of the packed weights)", packed[i], {layers[i]->sizes().packed_forward});
             const auto count = static_cast<std::size_t>(batch * layers[i]->options().hidden_size);
             levels_.push_back({layers[i], packed[i], vector<T>(count), vector<T>(count), vector<T>(count)});
+            products_ += batch * layers[i]->sizes().packed_forward;
         }
     }
 
@@ -39,6 +48,10 @@ public:
         const T* from = checked<T>("x", "(batch, input_size)", x, {batch_, I});
         T* const to = checked<T>("y", "(batch, hidden_size)", y, {batch_, H});
         i64 row = x.stride(0);
+        check_threads(threads);
+        optional<nb::gil_scoped_release> release;
+        if (products_ >= kWorthReleasing) release.emplace();
+        const std::lock_guard<std::mutex> lock(mutex_);
         for (Level& level : levels_) {
             const bool last = &level == &levels_.back();
             const i64 size = features_of(level.layer->options()), cells = level.layer->options().hidden_size;
@@ -47,7 +60,7 @@ public:
             call.plan = plan_.plan();
             call.x = {from, 0, row, nullptr, nullptr};
             call.directions = 1;
-            call.threads = check_threads(threads);
+            call.threads = threads;
             ForwardDirection<T>& d = call.direction[0];
             d.packed = static_cast<const T*>(level.packed.data());
             d.h_0 = {level.h.data(), size};
@@ -66,12 +79,14 @@ public:
     void read(i64 level, bool cell, const Output& state) const {
         const vector<T>& from = part(level, cell);
         T* const to = checked<T>("state", "(batch, features of h, or hidden_size)", state, {batch_, size(level, cell)}, true);
+        const std::lock_guard<std::mutex> lock(mutex_);
         std::copy_n(from.begin(), batch_ * size(level, cell), to);
     }
 
     void write(i64 level, bool cell, const Input& state) {
         vector<T>& to = const_cast<vector<T>&>(part(level, cell));
         const T* const from = checked<T>("state", "(batch, features of h, or hidden_size)", state, {batch_, size(level, cell)}, true);
+        const std::lock_guard<std::mutex> lock(mutex_);
         std::copy_n(from, batch_ * size(level, cell), to.begin());
     }
 
@@ -96,7 +111,8 @@ private:
     }
 
     BatchPlan plan_;
-    i64 batch_;
+    i64 batch_, products_ = 0;
+    mutable std::mutex mutex_;
     vector<nb::object> owners_;  // the layers
     vector<Level> levels_;
 };

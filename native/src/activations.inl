@@ -2,7 +2,7 @@
 //
 // Errors against the exact value, over the whole range of float32 and of float64 (tests/numerics/kernels): exp at most 2
 // units in the last place, sigmoid and tanh at most 3. NaN gives NaN; exp(-inf) = 0, exp(inf) = inf; tanh reaches -1 and
-// 1, and keeps the sign of 0. sigmoid reaches 1, but not 0: where it would be less than e^-88 (float64: e^-708), so for
+// 1, and keeps the sign of 0. sigmoid reaches 1, but not 0: where it would be less than e^-87.25 (float64: e^-708), so for
 // -inf too, it is that.
 
 namespace throughtime::THROUGHTIME_NAMESPACE {
@@ -20,7 +20,7 @@ struct ExpConstants<float> {
     static constexpr float magic = 12582912.0f;  // 1.5 * 2^23: adding it rounds, and leaves n in the low bits
     static constexpr int mantissa = 23;
     static constexpr std::int32_t bias = 127;
-    static constexpr float largest = 88.0f;      // e^largest and its reciprocal are normal; sigmoid is 1 or nearly 0
+    static constexpr float largest = 87.25f;     // e^largest and its reciprocal are normal; sigmoid is 1 or nearly 0
     static constexpr float saturation = 10.0f;   // tanh is 1 from here
     static constexpr float overflow = 89.0f, underflow = -104.0f;
 };

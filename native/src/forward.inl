@@ -10,11 +10,11 @@ constexpr i64 kChunkK = kVectorBytes == 64 ? 1024 : 512;
 // Tiles as equal as can be: 7 rows are 4 and 3, not 6 and 1; 32 are 6, 6, 5, 5, 5, 5. A small one would wait for its panel.
 template <int NV, class F>
 static inline void for_tiles(i64 rows, F&& f) {
-    constexpr int most = max_rows(NV);
+    constexpr int largest = max_rows(NV);
     i64 first = 0;
-    for (i64 left = ceil_div(rows, most); left > 0; --left) {
+    for (i64 left = ceil_div(rows, largest); left > 0; --left) {
         const i64 size = ceil_div(rows - first, left);
-        with_constant<most>(static_cast<int>(size), [&](auto R) { f(R, first); });
+        with_constant<largest>(static_cast<int>(size), [&](auto R) { f(R, first); });
         first += size;
     }
 }

@@ -121,7 +121,8 @@ static void gradient_of_parameters(const BackwardLayer<T>& layer, const Backward
     const int hidden_slots = lay.reset_before() ? 2 : lay.hidden_slots;
     const int first_hidden = lay.reset_before() ? 1 : lay.first_hidden;
     const WeightProduct of_x{0, d.d_weights.weight_ih != nullptr ? lay.input_slots : 0, lay.I};
-    const WeightProduct of_h{first_hidden, d.d_weights.weight_hh != nullptr ? hidden_slots : 0, lay.P, lay.reset_before() ? 1 : lay.hidden_gate};
+    const WeightProduct of_h{first_hidden, d.d_weights.weight_hh != nullptr ? hidden_slots : 0, lay.P,
+                             lay.reset_before() ? 1 : lay.hidden_gate};
     const Layout<T> projection = lay.options.proj_size > 0 ? lay.projection() : lay;
     const WeightProduct of_output{0, d.d_weights.weight_hr != nullptr ? 1 : 0, lay.H};
     const WeightProduct of_reset_h{0, d.d_weights.weight_hh != nullptr && lay.reset_before() ? 1 : 0, lay.H};
@@ -157,7 +158,8 @@ static void gradient_of_parameters(const BackwardLayer<T>& layer, const Backward
         T* const work = work_at + thread * work_size;
         x.clear(at_x), h.clear(at_h), reset_h.clear(at_reset), output.clear(at_output);
         // With layer_norm they are no sums of d_gates, and summed already.
-        const i64 biases = lay.options.layer_norm ? 0 : width / Gradient::L;
+        const bool biased = d.d_weights.bias_ih != nullptr || d.d_weights.bias_hh != nullptr;
+        const i64 biases = biased && !lay.options.layer_norm ? lay.gates_slots * lay.blocks : 0;
         const i64 first_block = biases * thread / count, last_block = biases * (thread + 1) / count;
         for (i64 i = first_block * Gradient::L; i < last_block * Gradient::L; ++i) columns[i] = T(0);
         Tokens at{plan};

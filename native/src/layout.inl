@@ -152,6 +152,15 @@ private:
     }
 };
 
+// A token's d_gates behind the real units of each slot. Units that are no units have no gradient, but where an input is infinite
+// their gates are NaN: infinity times the padding of the weights.
+template <class T>
+static inline void clear_padding(const Layout<T>& lay, T* d_gates) {
+    for (int slot = 0; slot < lay.gates_slots; ++slot) {
+        for (i64 u = lay.H; u < lay.Hp; ++u) d_gates[slot * lay.Hp + u] = T(0);
+    }
+}
+
 // Rows of W (units of `slots` gates) become columns: panels by gates, or by blocks where there is one slot.
 template <class T>
 static void pack_rows(const Layout<T>& lay, const T* W, i64 K, int first_slot, int slots, T* packed) {

@@ -44,7 +44,8 @@ void* from_system(std::size_t size) {
     if (before > 0) munmap(first, before);
     munmap(first + before + needed, mapped - before - needed);
 #if defined(MADV_HUGEPAGE)
-    madvise(first + before, size / kHugePage * kHugePage, MADV_HUGEPAGE);  // a few faults instead of thousands; a hint, which may be refused
+    // A few faults instead of thousands; a hint, which may be refused.
+    madvise(first + before, size / kHugePage * kHugePage, MADV_HUGEPAGE);
 #endif
     static std::atomic<std::size_t> number{0};
     return first + before + number++ % kDistances * kDistance;

@@ -11,7 +11,6 @@ constexpr int max_rows(int nv) {
     if (nv == 2) return kRowsOfFour < 4 ? kRowsOfFour * 2 : 8;
     return nv == 4 ? kRowsOfFour : nv == 3 ? kRowsOfFour * 4 / 3 : 8;
 }
-constexpr int kMostRows = 8;
 
 // Keeps a loaded vector in its register: compilers else load it again for each product, and the loads become the limit.
 template <class T>

@@ -13,8 +13,6 @@
 
 #include "throughtime/layer.h"
 
-#define THROUGHTIME_INLINE inline __attribute__((always_inline))
-
 namespace throughtime::THROUGHTIME_NAMESPACE {
 
 #if defined(__AVX512F__)

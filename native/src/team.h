@@ -22,17 +22,17 @@ struct Share {
     // numbers of blocks, so their rows do not depend on them.
     i64 block = 0, blocks = 1;
 
-    i64 rank(i64 row) const { return rank_of_all(block + row * blocks); }
+    THROUGHTIME_INLINE i64 rank(i64 row) const { return rank_of_all(block + row * blocks); }
     // Of the first `ranks` ranks, those that are this share's.
-    i64 rows(i64 ranks) const {
+    THROUGHTIME_INLINE i64 rows(i64 ranks) const {
         const i64 all = rows_of_all(ranks);
         return all <= block ? 0 : (all - block + blocks - 1) / blocks;
     }
 
 private:
-    i64 place(i64 row) const { return row % 2 == 0 ? first_rank : rank_step - 1 - first_rank; }
-    i64 rank_of_all(i64 row) const { return row * rank_step + place(row); }
-    i64 rows_of_all(i64 ranks) const {
+    THROUGHTIME_INLINE i64 place(i64 row) const { return row % 2 == 0 ? first_rank : rank_step - 1 - first_rank; }
+    THROUGHTIME_INLINE i64 rank_of_all(i64 row) const { return row * rank_step + place(row); }
+    THROUGHTIME_INLINE i64 rows_of_all(i64 ranks) const {
         const i64 whole = ranks / rank_step;
         return whole + (place(whole) < ranks % rank_step ? 1 : 0);
     }

@@ -4,6 +4,10 @@
 #include <pthread.h>
 #include <sched.h>
 
+#include <algorithm>
+
+#include "throughtime/layer.h"
+
 namespace throughtime {
 namespace {
 
@@ -51,7 +55,7 @@ void pause_briefly() {
 int available_threads() {
     const OpenMp* omp = open_mp();
     if (omp == nullptr || forked.load() || omp->in_parallel()) return 1;
-    return omp->max_threads();
+    return std::min(omp->max_threads(), kMostThreads);
 }
 
 void run_in_threads(int threads, void (*body)(void*, int, int), void* argument) {

@@ -8,8 +8,8 @@
 
 namespace throughtime {
 
-// Threads that a parallel region of the calling thread would get (torch.set_num_threads, OMP_NUM_THREADS); 1 inside of a region,
-// in a forked child (whose OpenMP threads the fork did not copy), and without OpenMP.
+// Threads that a parallel region of the calling thread would get (torch.set_num_threads, OMP_NUM_THREADS), at most kMostThreads; 1
+// inside of a region, in a forked child (whose OpenMP threads the fork did not copy), and without OpenMP.
 int available_threads();
 
 // Calls body(argument, thread, threads) in up to `threads` threads at once, and waits for all. The number that each gets is the

@@ -152,6 +152,7 @@ private:
             cells.gates(at, [&](i64 u) { if (row + 1 < n) come_near(row + 1, u); });
             if (lay_.has_c()) cells.cell(at);
             if (norm) cells.norms(at);
+            else if (lay_.H < lay_.Hp) clear_padding(lay_, at.d_gates);
         }
     }
 

@@ -122,7 +122,8 @@ public:
             for (const Term& term : terms) {
                 for (i64 p = 0; p < term.gradient.panels_; ++p, panel += kTokens * kWidth) {
                     with_constant<kBlocks>(term.gradient.vectors(p), [&](auto nv) {
-                        add_panel<decltype(nv)::value>(tiles, count, columns, panel, term.gradient.sums_at(term.sums, p, first), ahead);
+                        T* const sums = term.gradient.sums_at(term.sums, p, first);
+                        add_panel<decltype(nv)::value>(tiles, count, columns, panel, sums, ahead);
                     });
                 }
             }

@@ -20,7 +20,7 @@ public:
     void reserve(std::size_t bytes);
 
     template <class T>
-    T* take(i64 count) {
+    THROUGHTIME_INLINE T* take(i64 count) {
         T* const piece = reinterpret_cast<T*>(at_);
         at_ += size_of<T>(count);
         return piece;
@@ -28,7 +28,7 @@ public:
 
     // What take<T>(count) uses up.
     template <class T>
-    static constexpr std::size_t size_of(i64 count) {
+    static THROUGHTIME_INLINE constexpr std::size_t size_of(i64 count) {
         return (static_cast<std::size_t>(count) * sizeof(T) + 63) / 64 * 64;
     }
 

@@ -6,16 +6,21 @@
 //
 // Sizes: T steps, B sequences, I input features, H hidden units, P features of h (H, or proj_size); G gates (RNN 1, GRU 3,
 // LSTM 4, or 3 with coupled gates; MinGRU 2, MinLSTM 3, IndRNN 1). `Hp` is H rounded up to `lanes`, the width of a vector on
-// the chosen instruction set; what a padded place holds is always zero.
+// the chosen instruction set; padded places of packed weights and of d_gates hold zeros.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <type_traits>
 
+// Compiled into each function that calls it: of a function that two instruction sets shared the linker would keep one.
+#define THROUGHTIME_INLINE inline __attribute__((always_inline))
+
 namespace throughtime {
 
 using i64 = std::int64_t;
+
+constexpr int kMostThreads = 1024;  // an OpenMP library ends the process that asks for more than it can start
 
 // As wide as T, so that a vector of one selects a vector of the other.
 template <class T>
@@ -52,10 +57,10 @@ struct Sequences {
     i64 row;
     const i64* row_start;
     const i64* step_start;
-    T* at(i64 t, i64 b) const {
+    THROUGHTIME_INLINE T* at(i64 t, i64 b) const {
         return data + (step_start != nullptr ? step_start[t] : t * step) + (row_start != nullptr ? row_start[b] : b * row);
     }
-    bool has_padding() const { return row_start == nullptr && step_start == nullptr; }
+    THROUGHTIME_INLINE bool has_padding() const { return row_start == nullptr && step_start == nullptr; }
 };
 
 // (B, features): those of sequence b start at data + b * row. data may be null where it is said.
@@ -63,7 +68,7 @@ template <class T>
 struct Rows {
     T* data;
     i64 row;
-    T* at(i64 b) const { return data + b * row; }
+    THROUGHTIME_INLINE T* at(i64 b) const { return data + b * row; }
 };
 
 // Parameters of one direction in torch's layout, or their gradients: weight_ih (G*H, I), weight_hh (G*H, P; IndRNN H), biases
@@ -216,18 +221,17 @@ struct Kernels {
                     int threads);
     void (*pool)(const Pool<T>&, int threads);
     void (*pool_backward)(const PoolBackward<T>&, int threads);
-    // A number that any change of one value changes for certain, and other changes but for one chance in 2^32: whether
-    // weights are still those that were packed.
+    // A number that a change of any one 4-byte word changes for certain, and other changes but for one chance in 2^32 or so:
+    // whether weights are still those that were packed.
     std::uint64_t (*fingerprint)(std::uint64_t start, const T* values, i64 count);
     // Elementwise, for tests of their error: function 0 exp, 1 sigmoid, 2 tanh.
     void (*activation)(int function, const T* in, T* out, i64 count);
 };
 
-// The instruction sets, best first: "avx512", "avx2", "baseline". Null if the name is unknown, not compiled in, or the
-// machine lacks it.
+// The instruction sets that were compiled in, best first: "avx512", "avx2", "baseline".
 struct InstructionSet {
     const char* name;
-    bool (*runs_here)();
+    bool (*runs_here)();  // whether this machine has it
     const Kernels<float>* float32;
     const Kernels<double>* float64;
 };

@@ -106,10 +106,11 @@ class Recurrent(torch.nn.Module):
             for kind, name in zip(kinds(self.options), names, strict=True)
             if kind in NEUTRAL and name in self._parameters
         }
-        plain = prefix + self._names[0][0][0] in state_dict
-        if plain and not any(prefix + name in state_dict for name in added):
+        plain = state_dict.get(prefix + self._names[0][0][0])
+        if plain is not None and not any(prefix + name in state_dict for name in added):
             for name, value in added.items():
-                state_dict[prefix + name] = torch.full_like(getattr(self, name), value)
+                # As the checkpoint's own tensors, which may take the place of parameters that have no values yet.
+                state_dict[prefix + name] = plain.new_full(getattr(self, name).shape, value)
         super()._load_from_state_dict(state_dict, prefix, *others)
 
     @property
@@ -146,6 +147,7 @@ class Recurrent(torch.nn.Module):
         cudnn.flatten(self.options, self.all_weights, self.batch_first)
 
     def _apply(self: _Self, fn: Callable[..., Any], recurse: bool = True) -> _Self:
+        self.invalidate()  # torch.utils.swap_tensors refuses a parameter that anyone refers to weakly
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         self.flatten_parameters()
         return self
@@ -173,7 +175,8 @@ class Recurrent(torch.nn.Module):
 
         Returns:
             output: as the input, with num_directions * hidden_size (or proj_size) features: the last layer's h at every
-                step, exactly 0 past a sequence's end. A `PackedSequence` for a `PackedSequence`.
+                step, exactly 0 past a sequence's end. A `PackedSequence` for a `PackedSequence`. The backward pass
+                needs it as it is: changed in its place (`relu_`, `dropout(inplace=True)`) before that, it raises.
             state: h_n, or (h_n, c_n), after the last real step, in the form of `hx`.
 
         Raises:

@@ -54,9 +54,17 @@ def prefers_packing(ragged: Ragged) -> bool:
     return ragged.device.type != "cpu" or ragged.real_share < worthwhile
 
 
-def _kernel(options: LayerOptions) -> Any:
+def _run_kernel(options: LayerOptions, *given: Any) -> Any:
     name = f"rnn_{options.nonlinearity}" if options.cell == "RNN" else options.cell.lower()
-    return getattr(torch, name)
+    if options.cell == "LSTM" and torch.compiler.is_compiling() and torch.is_grad_enabled():
+        return _lstm_outside_of_graphs(*given)
+    return getattr(torch, name)(*given)
+
+
+# torch's compiler cannot differentiate oneDNN's LSTM (torch 2.13), and leaves torch.nn.LSTM out of its graphs.
+@torch.compiler.disable  # type: ignore[untyped-decorator]
+def _lstm_outside_of_graphs(*given: Any) -> Any:
+    return torch.lstm(*given)
 
 
 def run_layers(
@@ -82,10 +90,8 @@ def run_layers(
     """
     hx = state if options.cell == "LSTM" else state[0]
     settings = (list(weights), options.bias, num_layers, dropout, training, options.bidirectional)
-    if batch_sizes is None:
-        output, *after = _kernel(options)(x, hx, *settings, False)
-    else:
-        output, *after = _kernel(options)(x, batch_sizes, hx, *settings)
+    given = (x, hx, *settings, False) if batch_sizes is None else (x, batch_sizes, hx, *settings)
+    output, *after = _run_kernel(options, *given)
     return output, tuple(after)
 
 
@@ -111,7 +117,7 @@ def run_held_direction(
     if reverse:
         x = ragged.flip(x)
     hx = state if options.cell == "LSTM" else state[0]
-    output, _, *c_n = _kernel(options)(x, hx, [weight_ih, *others], options.bias, 1, 0.0, False, False, False)
+    output, _, *c_n = _run_kernel(options, x, hx, [weight_ih, *others], options.bias, 1, 0.0, False, False, False)
     h_n = ragged.last(output)
     return ragged.flip(output) if reverse else output, (h_n, *c_n)
 

@@ -107,13 +107,13 @@ class Unpadded:
 
 
 def as_integers(name: str, values: Any, device: torch.device | None = None) -> Tensor:
-    """A tensor of what may be a list or an array; on `device`, or where it is.
+    """A tensor of what may be a list or an array; on `device`, or where it is: a list and an array on the CPU.
 
     Raises:
         ShapeError: it is nothing of the kind.
     """
     try:
-        return torch.as_tensor(values, device=device)
+        return torch.as_tensor(values, device=device if isinstance(values, Tensor) or device else torch.device("cpu"))
     except (TypeError, ValueError, RuntimeError) as error:
         raise ShapeError(f"{name} must be integers (a tensor, list or array), but is {values!r}") from error
 
@@ -197,6 +197,6 @@ def check_lengths(lengths: Lengths, seq_len: int, batch: int, device: torch.devi
             f"lengths must be within 1..seq_len, but lengths[{first}] is {int(values[first])} and seq_len "
             f"is {seq_len}" + ("; leave empty sequences out of the batch" if values[first] < 1 else "")
         )
-    if bool((values == seq_len).all()):
+    if torch._C._get_tracing_state() is None and bool((values == seq_len).all()):  # a trace is for other lengths too
         return None
     return Ragged(values, seq_len, device)

@@ -54,13 +54,15 @@ def _lacks(options: LayerOptions) -> str | None:
 
 def transformed() -> bool:
     """Whether operations are being differentiated forwards, mapped or traced, which only torch's own support."""
+    return mapped() or (not torch.compiler.is_compiling() and torch._C._get_tracing_state() is not None)
+
+
+def mapped() -> bool:
+    """Whether operations are being differentiated forwards or mapped, which not even torch's fused layers support."""
     if torch.compiler.is_compiling():
-        return False
-    return (
-        forward_ad._current_level >= 0
-        or torch._C._functorch.peek_interpreter_stack() is not None
-        or torch._C._get_tracing_state() is not None
-    )
+        # Of torch.func's levels the compiler knows that there are none; where there are, it leaves the graph to look.
+        return forward_ad._current_level >= 0 or torch._C._functorch.maybe_current_level() is not None
+    return forward_ad._current_level >= 0 or torch._C._functorch.peek_interpreter_stack() is not None
 
 
 def run_layer(
@@ -99,10 +101,10 @@ def run_layer(
         call = calls.layer_call(alone, x.dtype, masks is not None)
         plan = calls.plan_of(x, lengths, by_step)
         ids = None if index is None else calls.token_ids(plan, index)
-        if save:
+        if save and not torch.is_inference_mode_enabled():
             y, h_n, c_n = _Layer.apply(call, plan, by_step, ids, index, masks, x, lengths, h_0, c_0, *weights)  # type: ignore[no-untyped-call]
         else:
-            y, h_n, c_n, _ = calls.forward(call, plan, x, lengths, h_0, c_0, weights, save, ids, masks)
+            y, h_n, c_n, _ = calls.forward(call, plan, x, lengths, h_0, c_0, weights, False, ids, masks)
     return y, (h_n, c_n) if options.has_cell_state else (h_n,)
 
 
@@ -139,10 +141,11 @@ class _Layer(torch.autograd.Function):
         packs, weights = others[:directions], others[directions:]
         wanted = [ctx.needs_input_grad[6], *ctx.needs_input_grad[8:]]
         found: Sequence[Tensor | None]
-        if torch.is_grad_enabled():
-            upstream = (d_y, d_h_n, d_c_n)
-            found = _differentiable_backward(
-                ctx.call.options, x, index, lengths, ctx.by_step, h_0, c_0, weights, wanted, upstream, ctx.masks
+        upstream = (d_y, d_h_n, d_c_n)
+        again = torch.is_grad_enabled()
+        if again or _batched(upstream):
+            found = _backward_by_torch(
+                again, ctx.call.options, x, index, lengths, ctx.by_step, h_0, c_0, weights, wanted, upstream, ctx.masks
             )
         else:
             call, plan = ctx.call, ctx.plan
@@ -153,7 +156,16 @@ class _Layer(torch.autograd.Function):
         return (*[None] * 6, d_x, None, *others)
 
 
-def _differentiable_backward(
+def _batched(upstream: Sequence[Tensor | None]) -> bool:
+    """Whether these are several gradients at once, as of torch.autograd.grad with is_grads_batched."""
+    functorch = torch._C._functorch
+    given = [d for d in upstream if d is not None]
+    return any(functorch.is_legacy_batchedtensor(d) or functorch.is_batchedtensor(d) for d in given)
+
+
+@torch.enable_grad()
+def _backward_by_torch(
+    again: bool,
     options: LayerOptions,
     x: Tensor,
     index: Tensor | None,
@@ -166,7 +178,7 @@ def _differentiable_backward(
     upstream: Sequence[Tensor | None],
     masks: LayerMasks | None,
 ) -> list[Tensor | None]:
-    """The gradients as torch operations on their own inputs, so that they can be differentiated again."""
+    """The gradients by torch's operations: they can be mapped, and with `again` differentiated once more."""
     unpadded = None if x.dim() == 3 or lengths is None else Unpadded(lengths, by_step, x.device)
     steps = x if index is None else rows_of_tokens(x, index)
     steps = steps if unpadded is None else unpadded.pad(steps)
@@ -193,5 +205,5 @@ def _differentiable_backward(
     candidates = zip((x, h_0, c_0, *weights), wanted, strict=True)
     inputs = [tensor for tensor, want in candidates if want and tensor is not None]
     values, gradients = [value for value, _ in pairs], [d for _, d in pairs]
-    found = iter(torch.autograd.grad(values, inputs, gradients, create_graph=True, allow_unused=True))
+    found = iter(torch.autograd.grad(values, inputs, gradients, create_graph=again, allow_unused=True))
     return [next(found) if want else None for want in wanted]

@@ -14,6 +14,7 @@ from throughtime.nn import calls
 from throughtime.nn.calls import LayerCall
 from throughtime.nn.masks import LayerMasks
 from throughtime.spec.cells import Cell, LayerOptions, Nonlinearity
+from throughtime.spec.errors import OptionError
 from throughtime.spec.masks import Masks
 
 
@@ -137,6 +138,8 @@ def layer_backward(
 ) -> list[Tensor]:
     """Gradients of x, h_0, c_0 and each weight; empty where not `wanted`."""
     call = _call(x, options, masks)
+    if call.kernels.saved_width and not saved.numel():
+        raise OptionError("this graph was made with gradients off, so it has no backward pass: export it with them on")
     plan = calls.plan_of(x, lengths, by_step)
     found = calls.backward(call, plan, x, h_0, c_0, weights, y, saved, d_y, d_h_n, d_c_n, wanted, masks=_masks(masks))
     return _filled(x, found)

@@ -43,7 +43,8 @@ def packed(
     for backward in passes:
         if backward not in kept[2]:
             size = layer.packed_backward if backward else layer.packed_forward
-            result = torch.empty(size, dtype=weights[0].dtype)
+            with torch.inference_mode(False):  # what is made in it cannot be saved for backward, and this is kept
+                result = torch.empty(size, dtype=weights[0].dtype, device="cpu")
             # Arrays anew: a capsule can be read once.
             layer.pack(kernels.by_kind(options, index, _arrays(weights)), backward, array(result))
             kept[2][backward] = result

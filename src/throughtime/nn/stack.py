@@ -126,7 +126,7 @@ def run_packed(
     seq_len, batch = len(batch_sizes), int(batch_sizes[0])
     check_batch_sizes(batch_sizes)
     # In the order of the packed sequence, longest first: batch_sizes[t] sequences have a step t.
-    lengths = (batch_sizes.unsqueeze(1) > torch.arange(batch)).sum(0)
+    lengths = (batch_sizes.unsqueeze(1) > torch.arange(batch, device="cpu")).sum(0)
     start_packed = None if states is None else reorder(states, order)
     call = prepare(options, weights, data.shape[:-1], batch, data.device, dropout, training)
     on_core, recomputes = (
@@ -184,7 +184,7 @@ def _run_plain(
         ragged,
         call.dropout,
         call.training,
-        by_steps=native.transformed(),
+        by_steps=native.mapped(),
         masks=call.masks,
     )
 

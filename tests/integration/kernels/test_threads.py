@@ -19,6 +19,11 @@ def test_omp_num_threads_is_respected(answer: Answer, number: int) -> None:
     )
 
 
+def test_no_more_threads_than_the_core_takes(answer: Answer) -> None:
+    text = "from throughtime import kernels\nprint(kernels.threads())\nwork(kernels, kernels.threads())"
+    assert answer(text, OMP_NUM_THREADS="1100") == "1024"
+
+
 @pytest.mark.parametrize("first", ["import torch", "from throughtime import kernels"])
 def test_set_num_threads_of_torch_is_respected(answer: Answer, first: str) -> None:
     text = f"""

@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 
 import throughtime.nn
+from throughtime.kernels import _core
 from throughtime.nn import LSTM, packing
+from throughtime.nn.arrays import array
 
 
 def _sgd(layer: torch.nn.Module) -> None:
@@ -90,6 +92,52 @@ def test_a_change_reaches_forward_and_backward(change: Callable[[torch.nn.Module
     for ours, expected in zip(after, results(fresh), strict=True):
         assert torch.equal(ours, expected)
     assert not torch.equal(after[0], before[0])
+
+
+def _negated(p: Tensor) -> None:
+    p.neg_()
+
+
+def _halved(p: Tensor) -> None:
+    p.mul_(0.5)
+
+
+def _doubled(p: Tensor) -> None:
+    p.mul_(2.0)
+
+
+def _two_signs(p: Tensor) -> None:
+    p.view(-1)[3 : 3 + 512 : 256].neg_()
+
+
+def _two_swapped(p: Tensor) -> None:
+    p.view(-1)[[3, 259]] = p.view(-1)[[259, 3]]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("isa", _core.instruction_sets())
+@pytest.mark.parametrize("change", [_negated, _halved, _doubled, _two_signs, _two_swapped])
+def test_changes_of_signs_and_exponents_are_seen(
+    change: Callable[[Tensor], None], isa: str, dtype: torch.dtype
+) -> None:
+    # All bits that change are high ones, in many words or in words that the same lane of a vector mixes.
+    kind = _core.LayerFloat32 if dtype == torch.float32 else _core.LayerFloat64
+    layer = kind(2, 0, True, 4, 4, 1, isa)
+    for shape in [(128, 128), (512, 128), (2048, 512), (300, 100)]:
+        weight = torch.randn(shape, dtype=dtype)
+        before = layer.fingerprint([array(weight)])
+        change(weight)
+        assert layer.fingerprint([array(weight)]) != before, shape
+
+
+@pytest.mark.parametrize("change", [_negated, _halved])
+def test_a_layer_sees_changes_of_signs_and_exponents(change: Callable[[Tensor], None]) -> None:
+    layer, expected, x = LSTM(64, 128), torch.nn.LSTM(64, 128), torch.randn(3, 2, 64)
+    with torch.no_grad():
+        layer(x)
+        change(layer.get_parameter("weight_hh_l0"))
+        expected.load_state_dict(layer.state_dict())
+        torch.testing.assert_close(layer(x)[0], expected(x)[0])
 
 
 def test_a_copy_has_weights_of_its_own() -> None:

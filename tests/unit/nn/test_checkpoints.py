@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 import throughtime.nn
+from throughtime.nn import LSTM
 from throughtime.spec import tolerances
 
 # What torch says where oneDNN has no kernel.
@@ -114,3 +115,11 @@ def test_what_does_not_fit_is_refused() -> None:
         throughtime.nn.LSTM(4, 5, proj_size=2).load_state_dict(state)
     with pytest.raises(RuntimeError, match="Unexpected key"):
         throughtime.nn.LSTM(4, 5).load_state_dict(throughtime.nn.LSTM(4, 5, peephole=True).state_dict())
+
+
+def test_a_plain_checkpoint_takes_the_place_of_parameters_without_values() -> None:
+    with torch.device("meta"):
+        layer = LSTM(4, 5, layer_norm=True)
+    layer.load_state_dict(torch.nn.LSTM(4, 5).state_dict(), assign=True)
+    assert {p.device.type for p in layer.parameters()} == {"cpu"}
+    assert layer(torch.randn(7, 3, 4))[0].isfinite().all()

@@ -12,6 +12,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_sequence
 
 import throughtime
 import throughtime.nn
+from throughtime.nn import LSTM
 from throughtime.spec import tolerances
 from throughtime.spec.errors import OptionError
 
@@ -164,3 +165,34 @@ def test_empty_batch() -> None:
         for options in ({}, {"hidden_size": [5, 6]}):
             layer = _ours(cell, **{"input_size": 4, "hidden_size": 5, **options})
             assert layer(torch.zeros(3, 0, 4), lengths=[])[0].shape == (3, 0, layer.options.output_size)
+
+
+def test_another_default_device_is_not_where_layers_on_the_cpu_compute() -> None:
+    layer, x = LSTM(4, 5), torch.randn(7, 3, 4)
+    packed = torch.nn.utils.rnn.pack_padded_sequence(x, torch.tensor([7, 5, 3]))
+    with torch.device("meta"):
+        output = layer(x)[0]
+        ragged = layer(x, lengths=[7, 5, 3])[0]
+        assert layer.stream(3).step(x[0]).device.type == "cpu"
+        assert layer(packed)[0].data.device.type == "cpu"
+    assert torch.equal(output, layer(x)[0])
+    assert torch.equal(ragged, layer(x, lengths=[7, 5, 3])[0])
+
+
+def test_a_call_in_inference_mode_leaves_the_layer_trainable() -> None:
+    layer, x = LSTM(4, 5), torch.randn(7, 3, 4)
+    with torch.inference_mode(), torch.enable_grad():
+        layer(x)
+    layer(x)[0].sum().backward()
+
+
+def test_parameters_are_swapped_where_torch_is_asked_to() -> None:
+    layer, x = LSTM(4, 5), torch.randn(7, 3, 4)
+    layer(x)
+    torch.__future__.set_swap_module_params_on_conversion(True)
+    try:
+        layer.double()
+        layer.load_state_dict(LSTM(4, 5, dtype=torch.float64).state_dict())
+    finally:
+        torch.__future__.set_swap_module_params_on_conversion(False)
+    assert layer(x.double())[0].dtype == torch.float64
