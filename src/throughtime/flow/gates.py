@@ -31,7 +31,11 @@ class GateActivity:
 
     @property
     def saturated(self) -> float:
-        """Share at either end of a range that has two; 0 for others, whose derivative does not fade."""
+        """Share at either end of a range that has two; 0 for others.
+
+        What has no end ("any") has a derivative that never fades. A relu's is exactly 0 where the relu is: such dead
+        units count in `low`, and have advice of their own.
+        """
         return self.low + self.high if self.range in ("0..1", "-1..1") else 0.0
 
     def as_dict(self) -> dict[str, Any]:

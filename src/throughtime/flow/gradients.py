@@ -15,12 +15,13 @@ def gradient_norms(
 
     A derivative is the total one: what the loss takes from the state itself, and through all later steps and layers.
     Distance 0 is a sequence's last step in the direction's own order; a distance has the sequences that are long
-    enough. Parameters' gradients are not touched. keep_graph: another loss on the same traces is to follow.
+    enough. What overflows on its way back is infinite. Parameters' gradients are not touched. keep_graph: another loss
+    on the same traces is to follow.
     """
     tensors = [part for trace in traces for state in trace.states[1:] for part in state]
     found = torch.autograd.grad(loss, tensors, allow_unused=True, retain_graph=keep_graph)
     norms = iter(
-        torch.zeros(len(part), dtype=torch.float64) if gradient is None else gradient.norm(dim=-1)
+        torch.zeros(len(part), dtype=torch.float64) if gradient is None else _norm(gradient)
         for part, gradient in zip(tensors, found, strict=True)
     )
     result = []
@@ -31,6 +32,15 @@ def gradient_norms(
                 part.append(next(norms))
         result.append([_from_end(part, trace.lengths) for part in parts])
     return result
+
+
+def _norm(vectors: Tensor) -> Tensor:
+    """(rows, features) → (rows,). Squares of entries as they are would be 0 below 1e-162 and infinite above 1e154."""
+    largest = vectors.abs().amax(-1)
+    largest = torch.where(largest > 0, largest, torch.ones_like(largest))
+    # Where the loss's own gradient is finite, NaN comes of infinity times 0 only: the gradient overflowed before.
+    norm: Tensor = (vectors / largest.unsqueeze(-1)).norm(dim=-1) * largest
+    return norm.nan_to_num(nan=torch.inf, posinf=torch.inf)
 
 
 def _from_end(norms: Sequence[Tensor], lengths: Tensor) -> list[Tensor]:

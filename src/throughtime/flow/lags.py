@@ -77,8 +77,8 @@ def _by_products(chain: Chain, lags: Sequence[int], parts: Sequence[int]) -> lis
         if k in lags:
             for part, found in zip(parts, norms, strict=True):
                 block = product[:, :part, :part]
-                found.largest.append(_norm(block) * scale.exp())
-                found.mean.append(torch.linalg.matrix_norm(block) / part**0.5 * scale.exp())
+                found.largest.append(_times(_norm(block), scale))
+                found.mean.append(_times(torch.linalg.matrix_norm(block) / part**0.5, scale))
     return norms
 
 
@@ -113,7 +113,7 @@ def _by_iteration(chain: Chain, lags: Sequence[int], part: int, generator: torch
         if k:
             probes, scale = _through(chain.pull, probes[: chain.rows(k - 1)], scale, [k - 1])
         if k in lags:
-            found.mean.append((probes * inside).square().sum(-1).mean(1).div(part).sqrt() * scale.exp())
+            found.mean.append(_times((probes * inside).square().sum(-1).mean(1).div(part).sqrt(), scale))
     return found
 
 
@@ -133,7 +133,7 @@ def _largest(chain: Chain, k: int, start: Tensor, inside: Tensor) -> tuple[Tenso
         log_scale = torch.stack([scale for _, scale in images]).amax(0)
         image = torch.cat([part * (scale - log_scale).exp()[:, None, None] for part, scale in images], dim=1)
         left, values, _ = torch.linalg.svd(image, full_matrices=False)
-        before, value = value, values[:, 0] * log_scale.exp()
+        before, value = value, _times(values[:, 0], log_scale)
         left_over = int(inside.sum()) - basis.shape[1]
         if not left_over or bool(((value - before).abs() <= SETTLED * value).all()):
             return left[:, :, : start.shape[1]].mT @ basis, value
@@ -170,6 +170,11 @@ def _scaled(block: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
     largest = block.abs().amax((1, 2))
     largest = torch.where(largest > 0, largest, torch.ones_like(largest))
     return block / largest[:, None, None], scale + largest.log()
+
+
+def _times(values: Tensor, scale: Tensor) -> Tensor:
+    """values · exp(scale), both (rows,): 0 where a value is 0, though exp(scale) alone may overflow."""
+    return (values.log() + scale).exp()
 
 
 def _orthonormal(block: Tensor) -> Tensor:

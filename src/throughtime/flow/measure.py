@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
+from throughtime.flow.remedies import layer_remedies
 from throughtime.flow.result import GradientFlow
 from throughtime.flow.settings import Settings
 from throughtime.flow.stack import measure_stack
@@ -17,7 +18,8 @@ from throughtime.nn.state import read_state, write_state, zero_state
 from throughtime.spec.errors import OptionError, ShapeError
 
 Loss: TypeAlias = Callable[[Tensor, Any], Tensor] | Tensor
-"""(output, state) as a layer's `forward` returns them → a scalar; or ∂L/∂output itself, in the shape of the output."""
+"""(output, state) as a layer's `forward` returns them, but the output of a PackedSequence padded → a scalar; or
+∂L/∂output itself, in the shape of that output."""
 
 
 @runtime_checkable
@@ -47,15 +49,16 @@ def measure(
             with batch_first, unbatched, or a PackedSequence. For another model the arguments of its `gradient_flow`:
             (texts, labels).
         hx, lengths: as a layer's `forward` takes them.
-        loss: L, as a function of what `forward` returns, (output, state), to a scalar; or a tensor, ∂L/∂output. Where
+        loss: L, as a function of what `forward` returns, (output, state), to a scalar; or a tensor, ∂L/∂output. With a
+            PackedSequence the output is not packed but padded with zeros, as `pad_packed_sequence` gives it. Where
             None, L is the last layer's final state h_n (both directions side by side) along one random direction of
-            length 1, summed over the batch: at the end of every sequence ‖∂L/∂h_T‖ is then 1 in a layer of one
-            direction.
+            length 1, summed over the batch: at the end of every sequence ‖∂L/∂h_T‖ is then 1 in the last layer, if it
+            has one direction.
         settings: sequences, exponents, samples, lags, exact, seed: see `Settings`.
     Raises:
         ShapeError: the batch, hx or lengths do not fit the layer, or the loss is no scalar.
-        OptionError: a setting that does not exist or has a wrong value, or a layer whose weights or states are not
-            finite.
+        OptionError: a setting that does not exist or has a wrong value, or a layer whose weights or states, or a loss
+            that or whose derivative, is not finite.
 
     >>> flow = measure(throughtime.nn.LSTM(2, 64), torch.randn(100, 8, 2))  # doctest: +SKIP
     >>> flow.verdict, flow.advice  # doctest: +SKIP
@@ -112,6 +115,7 @@ def _measure_layer(
         settings,
         model=repr(layer),
         loss="h_n of the last layer along a random direction, summed" if loss is None else "as given",
+        remedies=layer_remedies(layer),
     )
 
 

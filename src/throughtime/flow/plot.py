@@ -26,6 +26,7 @@ FORMATS: Final = (".png", ".svg", ".pdf")
 _LOWEST: Final = 1e-9
 _HIGHEST: Final = 1e7
 """Norms beyond these leave the picture: it is to show when a gradient goes, not how far."""
+_BEYOND: Final = 1e300
 _LABEL_INCHES: Final = 0.16
 _LABEL_WIDTH: Final = 0.3
 """Height of a label, and the share of a panel's width within which labels keep out of each other's way."""
@@ -84,6 +85,14 @@ def compare(flows: Mapping[str, GradientFlow], *, theme: Theme = "light", title:
         return figure
 
 
+def picture_ending(path: Path | str) -> str:
+    """One of FORMATS; raises OptionError for another."""
+    ending = Path(path).suffix.lower()
+    if ending not in FORMATS:
+        raise OptionError(f"{path}: a picture's name must end in {', '.join(FORMATS)}")
+    return ending
+
+
 def save(figure: "Figure", path: Path | str) -> None:
     """Writes a figure, wholly or not at all; the format is that of the ending.
 
@@ -91,9 +100,7 @@ def save(figure: "Figure", path: Path | str) -> None:
         OptionError: an ending that is not .png, .svg or .pdf.
         OutputError: it cannot be written.
     """
-    ending = Path(path).suffix.lower()
-    if ending not in FORMATS:
-        raise OptionError(f"{path}: a picture's name must end in {', '.join(FORMATS)}")
+    ending = picture_ending(path)
     import matplotlib as mpl
 
     stream = io.BytesIO()
@@ -306,8 +313,8 @@ def _line(panel: Any, x: NDArray[np.int64], spread: Spread, colour: str, style: 
 
 def _shown(values: Array) -> Array:
     """Zeros, which no logarithm has, at a number below every axis, and what is not finite above it."""
-    shown = np.where(values > 0, values, 1e-300)
-    return np.where(np.isfinite(shown), shown, 1e300)
+    shown = np.where(values <= 0, 1 / _BEYOND, values)
+    return np.where(np.isfinite(shown), shown, _BEYOND)
 
 
 def _log_axis(panel: Any, spreads: Sequence[Spread], *, at_most: float = math.inf, at_least: float = 0.0) -> None:
@@ -321,10 +328,10 @@ def _log_axis(panel: Any, spreads: Sequence[Spread], *, at_most: float = math.in
     every = np.concatenate([part for spread in spreads for part in (spread.low, spread.median, spread.high)])
     known = every[np.isfinite(every) & (every > 0)]
     highest, lowest = (float(known.max()), float(known.min())) if len(known) else (1.0, 0.1)
-    top = min(highest, _HIGHEST) if at_least else highest
+    top = min(highest, _HIGHEST if at_least else 1e200)  # matplotlib's ticks go beyond the axis, and would overflow
     bottom = min(max(lowest, _LOWEST * min(top, 1.0)), at_most, top / 50)
-    panel.set_yscale("log")
     panel.set_ylim(0.7 * bottom, max(2.0 * top, at_least))
+    panel.set_yscale("log")  # after the limits, or it looks for some of its own and overflows
     panel.yaxis.set_minor_formatter(NullFormatter())
 
 

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from throughtime.flow.advice import Facts, advise
+from throughtime.flow.advice import Facts
 from throughtime.flow.gates import GateActivity
 from throughtime.flow.spread import Spread
-from throughtime.flow.verdict import Finding, Verdict, thresholds, worst
+from throughtime.flow.verdict import WORST_LAST, Finding, Verdict, thresholds
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from throughtime.flow.themes import Theme
 
+_INFINITE: Final = {math.inf: "Infinity", -math.inf: "-Infinity"}
 _SPREADS: Final = ("loss_to_h", "loss_to_c", "norm", "mean", "norm_h", "mean_h", "spectral_radius", "lyapunov")
 
 
@@ -35,14 +36,16 @@ class DirectionFlow:
         distance: (steps,), 0, 1, …: steps from t to T.
         loss_to_h, loss_to_c: norms of ∂L/∂h_t and ∂L/∂c_t at these; the latter None where there is no c.
         lags: (lags,), k = 0, 1, …, to the length of the longest sequence.
-        norm, mean: the largest and the root-mean-square singular value of ∂s_T/∂s_{T-k} at these.
+        norm, mean: the largest and the root-mean-square singular value of ∂s_T/∂s_{T-k} at these; of an even number of
+            sequences the median of the former is the lower of the middle two, of the latter the upper.
         norm_h, mean_h: the same of ∂h_T/∂h_{T-k} with c_{T-k} held; equal to the former where s is h.
         exact: whether they come from the products of Jacobians, or from iteration (see `flow.lags`).
-        steps, spectral_radius: largest |eigenvalue| of ∂s_t/∂s_{t-1} at some steps, counted as distances.
-        lyapunov: the leading exponents, falling, in nats a step.
+        steps, spectral_radius: largest |eigenvalue| of ∂s_t/∂s_{t-1} at some steps, counted as distances, over the
+            sequences that have them.
+        lyapunov: each sequence's leading exponents, falling, in nats a step.
         gates: activity of each gate.
         memory: {"1/e": lag, "1 %": lag} from which on the median norm stays below; None where it does not.
-        finding: verdict and reason.
+        finding: verdict and reason; they, memory and facts are read from lags that half of the sequences reach.
     """
 
     layer: int
@@ -71,16 +74,23 @@ class DirectionFlow:
     @property
     def facts(self) -> Facts:
         """What advice is drawn from."""
-        highest = int(np.argmax(self.mean.median))
+        highest = int(np.argmax(self.mean.median[: self.norm.shared]))
         return Facts(
             verdict=self.finding.verdict,
-            longest=int(self.lags[-1]),
+            longest=int(self.lags[self.norm.shared - 1]),
             growth=float(self.mean.median[highest]),
             growth_lag=int(self.lags[highest]),
             radius=float(np.median(self.spectral_radius.median)),
             exponent=float(self.lyapunov.median[0]),
             gates=self.gates,
         )
+
+    @property
+    def severity(self) -> tuple[int, float]:
+        """Grows from one verdict to the next worse; within one, with what a gradient grows or, of others, loses."""
+        verdict = self.finding.verdict
+        amount = self.facts.growth if verdict == "exploding" else -float(self.norm.median[self.norm.shared - 1])
+        return WORST_LAST.index(verdict), amount
 
     def as_dict(self) -> dict[str, Any]:
         """Everything, by name, in Python's own types."""
@@ -129,6 +139,7 @@ class GradientFlow:
         sequences: in the batch; `jacobian_sequences` of them, the longest, are behind all norms of Jacobians.
         seq_len: steps of the longest.
         directions: an entry for each direction of each layer.
+        advice: what to do about the worst of them, from its numbers.
         notes: what a reader must know of this measurement.
     """
 
@@ -139,13 +150,13 @@ class GradientFlow:
     jacobian_sequences: int
     seq_len: int
     directions: tuple[DirectionFlow, ...]
+    advice: tuple[str, ...]
     notes: tuple[str, ...] = ()
 
     @property
     def worst(self) -> DirectionFlow:
-        """The direction whose verdict is the model's: the first with the worst one."""
-        finding = worst([direction.finding for direction in self.directions])
-        return next(direction for direction in self.directions if direction.finding is finding)
+        """The direction whose verdict is the model's."""
+        return worst(self.directions)
 
     @property
     def verdict(self) -> Verdict:
@@ -156,11 +167,6 @@ class GradientFlow:
     def reason(self) -> str:
         """The numbers and the threshold behind the verdict, in words."""
         return self.worst.finding.reason
-
-    @property
-    def advice(self) -> tuple[str, ...]:
-        """What to do about it, from the numbers of the worst direction."""
-        return advise(self.worst.facts)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, by name, in Python's own types; numbers that are not finite are kept as such."""
@@ -179,21 +185,22 @@ class GradientFlow:
         }
 
     def to_json(self) -> str:
-        """`to_dict` as JSON; numbers that are not finite, which JSON lacks, are null."""
-        return json.dumps(_finite(self.to_dict()), indent=1, ensure_ascii=False, allow_nan=False)
+        """`to_dict` as JSON. Numbers that it lacks: "Infinity" and "-Infinity" are strings, NaN is null."""
+        return json.dumps(_each(_word, self.to_dict()), indent=1, ensure_ascii=False, allow_nan=False)
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """The inverse of `to_json`: to draw what was measured long ago. Numbers that were not finite come as NaN."""
-        values = json.loads(text)
+        """The inverse of `to_json`: to draw what was measured long ago."""
+        values = _each(_number, json.loads(text))
         return cls(
             model=values["model"],
             loss=values["loss"]["name"],
-            loss_value=float(_number(values["loss"]["value"])),
+            loss_value=math.nan if (value := values["loss"]["value"]) is None else value,
             sequences=values["sequences"],
             jacobian_sequences=values["jacobian_sequences"],
             seq_len=values["seq_len"],
             directions=tuple(DirectionFlow.from_dict(direction) for direction in values["directions"]),
+            advice=tuple(values["advice"]),
             notes=tuple(values["notes"]),
         )
 
@@ -217,13 +224,25 @@ class GradientFlow:
         return text(self)
 
 
-def _number(value: float | None) -> float:
-    return math.nan if value is None else value
+def worst(directions: Sequence[DirectionFlow]) -> DirectionFlow:
+    """The first of those with the highest severity."""
+    return max(directions, key=lambda direction: direction.severity)
 
 
-def _finite(value: Any) -> Any:
+def _each(change: Callable[[Any], Any], value: Any) -> Any:
+    """`value` with `change` applied to whatever is no dict or list, at any depth."""
     if isinstance(value, dict):
-        return {key: _finite(entry) for key, entry in value.items()}
+        return {key: _each(change, entry) for key, entry in value.items()}
     if isinstance(value, list):
-        return [_finite(entry) for entry in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+        return [_each(change, entry) for entry in value]
+    return change(value)
+
+
+def _word(value: Any) -> Any:
+    if not isinstance(value, float) or math.isfinite(value):
+        return value
+    return None if math.isnan(value) else _INFINITE[value]
+
+
+def _number(value: Any) -> Any:
+    return next((number for number, word in _INFINITE.items() if word == value), value)

@@ -16,8 +16,8 @@ class Settings:
         sequences: the longest so many of the batch are behind norms of Jacobians, radii and exponents.
         exponents: leading Lyapunov exponents, at most the size of the state.
         samples: steps at which the spectral radius is taken.
-        lags: at which ∂s_T/∂s_{T-k} is measured; None chooses, densely where it is cheap. 0 and the length of the
-            longest sequence are always among them.
+        lags: at which ∂s_T/∂s_{T-k} is measured; None chooses, densely where it is cheap. 0, the length of the longest
+            sequence and the longest lag that half of these sequences reach are always among them.
         exact: form products of Jacobians and take all their eigenvalues (True), never (False), or up to
             `flow.lags.EXACT_SIZE` features of the state (None).
         seed: of random directions; torch's own generator is left as it is.
@@ -49,12 +49,15 @@ class Settings:
             )
         return cls(**given)
 
-    def lags_up_to(self, longest: int, *, exact: bool) -> list[int]:
-        """Raises:
-        OptionError: a lag below 0 or above the longest sequence.
+    def lags_of(self, lengths: Sequence[int], *, exact: bool) -> list[int]:
+        """lengths: of the sequences behind norms, falling.
+
+        Raises:
+            OptionError: a lag below 0 or above the longest sequence.
         """
+        longest, half = lengths[0], lengths[(len(lengths) - 1) // 2]
         if self.lags is None:
-            return chosen_lags(longest, dense=exact)
+            return sorted({half, *chosen_lags(longest, dense=exact)})
         if wrong := [lag for lag in self.lags if not 0 <= lag <= longest]:
             raise OptionError(f"lags must be from 0 to the longest sequence's {longest} steps, but one is {wrong[0]}")
-        return sorted({0, longest, *self.lags})
+        return sorted({0, half, longest, *self.lags})

@@ -13,19 +13,22 @@ WARM_UP: Final = 0.1
 """Share of a sequence's steps before the exponents are averaged: the directions must first find their places."""
 
 
-def spectral_radii(chain: Chain, samples: int, *, exact: bool, generator: torch.Generator) -> tuple[list[int], Tensor]:
+def spectral_radii(
+    chain: Chain, samples: int, *, exact: bool, generator: torch.Generator
+) -> tuple[list[int], list[Tensor]]:
     """The largest |eigenvalue| of ∂s_t/∂s_{t-1} at some steps.
 
     Args:
-        samples: how many steps, evenly spaced over those that every row of the chain has, both ends among them.
+        samples: how many steps, evenly spaced over those of the longest sequence, both ends among them.
         exact: from full matrices; else Arnoldi's iteration (KRYLOV steps), whose value is near the true one.
     Returns:
-        The steps, counted from the sequence's end (0 is the last), and (steps, rows) radii.
+        The steps, counted from the sequence's end (0 is the last), and for each the radii (rows,) of those rows that
+        have it.
     """
-    shared = min(chain.lengths)
-    steps = sorted({round(place) for place in torch.linspace(0, shared - 1, min(samples, shared)).tolist()})
+    longest = max(chain.lengths)
+    steps = sorted({round(place) for place in torch.linspace(0, longest - 1, min(samples, longest)).tolist()})
     find = _exact_radius if exact else _arnoldi_radius
-    return steps, torch.stack([find(chain, j, generator) for j in steps])
+    return steps, [find(chain, j, generator) for j in steps]
 
 
 def _exact_radius(chain: Chain, j: int, generator: torch.Generator) -> Tensor:
@@ -58,10 +61,11 @@ def _largest_modulus(matrices: Tensor) -> Tensor:
 
 
 def lyapunov_exponents(chain: Chain, count: int, *, generator: torch.Generator) -> Tensor:
-    """(count, rows): the leading exponents of each sequence, a step, in nats, by the QR method.
+    """(count, rows): the leading exponents of each sequence, falling, a step, in nats, by the QR method.
 
     So many directions are carried forward through the Jacobians and made orthogonal at every step; an exponent is the
-    mean logarithm of what its direction is stretched by, after a warm-up. -inf where a direction comes to nothing.
+    mean logarithm of what its direction is stretched by, after a warm-up. -inf where a direction comes to nothing, or
+    to what rounding leaves of the largest.
 
     Source: Benettin et al. 1980, "Lyapunov Characteristic Exponents for Smooth Dynamical Systems".
     """
@@ -76,6 +80,9 @@ def lyapunov_exponents(chain: Chain, count: int, *, generator: torch.Generator) 
         q, r = torch.linalg.qr(chain.push(directions[:now], j).mT)
         directions = torch.cat([q.mT, directions[now:]])
         counts = lengths[:now] - 1 - j >= skipped[:now]
-        stretch = torch.diagonal(r, dim1=-2, dim2=-1).abs().log().mT
+        stretch = torch.diagonal(r, dim1=-2, dim2=-1).abs().mT
+        rounding = chain.size * torch.finfo(stretch.dtype).eps * stretch.amax(0)
+        stretch = torch.where(stretch > rounding, stretch, torch.zeros_like(stretch)).log()
         sums[:, :now] += torch.where(counts, stretch, torch.zeros_like(stretch))
-    return sums / (lengths - skipped)
+    # Over so few steps the directions may not have found their order yet.
+    return (sums / (lengths - skipped)).sort(dim=0, descending=True).values

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from throughtime.nn.acting import acting, of_direction
 from throughtime.nn.cells import Cell, direction_cell
+from throughtime.nn.cells.cell import NO_ZONE
 from throughtime.nn.state import State
 from throughtime.spec.cells import LayerOptions
 
@@ -50,7 +51,7 @@ class DirectionSteps:
 
     def advance(self, drive: Tensor, state: State) -> State:
         """(what the input adds to a step (batch, …), state before) → state after; a state's parts are (batch, size)."""
-        return self.cell.step(drive, state, (None, None))[0]
+        return self.cell.step(drive, state, NO_ZONE)[0]
 
     def advance_joined(self, drive: Tensor, joined: Tensor) -> Tensor:
         """`advance` from (batch, size) to (batch, size), the parts of the state side by side."""
@@ -58,7 +59,7 @@ class DirectionSteps:
 
     def gates(self, drive: Tensor, joined: Tensor) -> dict[str, Tensor]:
         """Their activations in a step from the joined state before it, each (batch, hidden_size)."""
-        found = self.cell.step(drive, self.split(joined), (None, None))[1]
+        found = self.cell.step(drive, self.split(joined), NO_ZONE)[1]
         return {name: found[name] for name in self.ranges}
 
 

@@ -38,6 +38,10 @@ def _direction(flow: "DirectionFlow") -> list[str]:
     while len(shown) > _NUMBERS:
         del shown[2:-1:2]
     lines = [f"{flow.name}: {flow.finding.verdict}", _row("lag k", [f"{lag:,}" for lag in shown])]
+    sequences = [int(flow.norm.count[np.searchsorted(flow.lags, lag)]) for lag in shown]
+    judged = flow.facts.longest
+    if sequences[-1] < sequences[0]:
+        lines.append(_row("sequences", [str(count) for count in sequences]))
     lines.append(_row("‖∂s_T/∂s_(T−k)‖", _at(flow.norm, flow.lags, shown)))
     lines.append(_row("mean singular value", _at(flow.mean, flow.lags, shown)))
     if flow.loss_to_c is not None:
@@ -46,11 +50,13 @@ def _direction(flow: "DirectionFlow") -> list[str]:
     if flow.loss_to_c is not None:
         lines.append(_row("‖∂L/∂c_(T−k)‖", _at(flow.loss_to_c, flow.distance, shown)))
     memory = ", ".join(
-        f"{level} from lag {lag:.3g} on" if lag is not None else f"{level} not within {longest} steps"
+        f"{level} from lag {lag:.3g} on" if lag is not None else f"{level} not within {judged} steps"
         for level, lag in flow.memory.items()
     )
     radius = flow.spectral_radius.median
     exponents = "  ".join(f"{value:+.3g}" for value in flow.lyapunov.median)
+    if judged < longest:
+        lines.append(f"lags above {judged:,} have fewer than half of the sequences, and no part in memory and verdict")
     lines += [
         f"{'memory length':<{_NAME}}  {memory}",
         f"{'spectral radius':<{_NAME}}  {np.median(radius):.3g} (from {radius.min():.3g} to {radius.max():.3g})",

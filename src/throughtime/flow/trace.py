@@ -125,12 +125,12 @@ def _turned(array: Tensor, ragged: Ragged | None) -> Tensor:
     return array.flip(0) if ragged is None else ragged.flip(array)
 
 
-def require_finite(name: str, tensors: Sequence[Tensor]) -> None:
+def require_finite(name: str, tensors: Sequence[Tensor], *, give: str = "an input without such values") -> None:
     """Raises:
-    OptionError: one of `tensors` is not.
+    OptionError: one of `tensors` is not. give: what to do where weights are not the cause.
     """
     if not all(bool(torch.isfinite(tensor).all()) for tensor in tensors):
         raise OptionError(
             f"{name} is not finite (NaN or infinite), so no gradient can be measured; go back to weights from before "
-            "that, or give an input without such values"
+            f"that, or give {give}"
         )

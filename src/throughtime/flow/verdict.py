@@ -18,14 +18,17 @@ Verdict: TypeAlias = Literal["healthy", "vanishing", "saturated", "exploding"]
 WORST_LAST: Final[tuple[Verdict, ...]] = ("healthy", "vanishing", "saturated", "exploding")
 
 VANISHING: Final = 0.01
-"""Gradients vanish when the norm of ∂s_T/∂s_{T-k} is below this at the longest lag: not even the direction that is kept
-best keeps 1 % of its gradient over the whole sequence."""
+"""Gradients vanish when the norm of ∂s_T/∂s_{T-k} is below this at the longest lag that is judged: not even the
+direction that is kept best keeps 1 % of its gradient over the whole sequence."""
 EXPLODING: Final = 100.0
 """Gradients explode when the mean singular value of ∂s_T/∂s_{T-k} is above this at some lag: one of random direction
-grows a hundredfold. (The norm is no measure of that: one direction of many may grow at first, and then stay.)"""
+grows a hundredfold. (The norm is no measure of that: one direction of many may grow at first, and then stay. But many
+units that keep nothing hide one that explodes: it counts by the root of its share.)"""
 SATURATED: Final = 0.5
 """Gradients that vanish do so by saturation when, of every gate and candidate, more than this share of the activations
 stands within `flow.gates.NEAR` of an end of its range."""
+
+_LONGEST: Final = "the longest lag that half of the sequences reach"
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ def find(lags: NDArray[np.int64], norm: Array, mean: Array, gates: Sequence[Gate
     """The verdict on one direction.
 
     Args:
-        lags: (lags,), from 0 to the longest.
+        lags: (lags,), from 0 to the longest that is judged: that at least half of the sequences reach.
         norm, mean: (lags,), median over sequences of the largest and of the mean singular value of ∂s_T/∂s_{T-k}.
     """
     longest, at_end = int(lags[-1]), float(norm[-1])
@@ -54,13 +57,13 @@ def find(lags: NDArray[np.int64], norm: Array, mean: Array, gates: Sequence[Gate
     if at_end >= VANISHING:
         return Finding(
             "healthy",
-            f"the norm of ∂s_T/∂s_(T−k) is {at_end:.3g} at the longest lag, {longest} (vanishing: < {VANISHING:g}); "
+            f"the norm of ∂s_T/∂s_(T−k) is {at_end:.3g} at {_LONGEST}, {longest} (vanishing: < {VANISHING:g}); "
             f"the mean singular value is at most {mean[highest]:.3g} (exploding: > {EXPLODING:g})",
         )
     gone = memory_length(lags, norm, VANISHING)
     reason = (
         f"the norm of ∂s_T/∂s_(T−k) stays below {VANISHING:.0%} from lag {gone:.3g} on, of {longest} "
-        f"(it is {at_end:.1e} at the end; threshold: {VANISHING:.0%} at the longest lag)"
+        f"(it is {at_end:.1e} at the end; threshold: {VANISHING:.0%} at {_LONGEST})"
     )
     least = min((gate.saturated for gate in gates), default=0.0)
     if least > SATURATED:
@@ -71,11 +74,6 @@ def find(lags: NDArray[np.int64], norm: Array, mean: Array, gates: Sequence[Gate
             f"their range (threshold: {SATURATED:.0%})",
         )
     return Finding("vanishing", reason)
-
-
-def worst(findings: Sequence[Finding]) -> Finding:
-    """The first of those whose verdict is the worst: exploding, then saturated, vanishing, healthy."""
-    return max(findings, key=lambda finding: WORST_LAST.index(finding.verdict))
 
 
 def thresholds() -> dict[str, Any]:

@@ -66,6 +66,23 @@ def test_backends_and_forms_of_the_input_give_the_same_numbers() -> None:
     assert flow.measure(layer, x[:, 0], h_0).to_dict() == flow.measure(layer, x[:, :1], h_0.unsqueeze(1)).to_dict()
 
 
+@pytest.mark.parametrize("batch_first", [False, True])
+def test_the_loss_of_a_packed_sequence_gets_its_output_padded(batch_first: bool) -> None:
+    layer = GRU(2, 3, batch_first=batch_first, dtype=torch.float64)
+    sequences = [torch.randn(steps, 2, dtype=torch.float64) for steps in (2, 5, 4)]
+    packed = torch.nn.utils.rnn.pack_sequence(sequences, enforce_sorted=False)
+    expected, _ = torch.nn.utils.rnn.pad_packed_sequence(layer(packed)[0], batch_first=batch_first)
+    given: list[Tensor] = []
+
+    def loss(output: Tensor, state: Any) -> Tensor:
+        given.append(output.detach())
+        return output.sum()
+
+    flow.measure(layer, packed, loss=loss)
+    row = tolerances.OUTPUT["float64"]
+    torch.testing.assert_close(given[0], expected.detach(), rtol=row.rtol, atol=row.atol)
+
+
 def test_what_stands_in_the_padding_is_never_looked_at() -> None:
     layer = LSTM(2, 3, bidirectional=True)
     x = torch.randn(6, 3, 2)
@@ -170,7 +187,7 @@ def test_json_has_no_numbers_that_json_lacks() -> None:
         parameter(layer, "bias_ih_l0").fill_(-1e3)  # dead: the exponents are -inf
     measured = flow.measure(layer, torch.randn(10, 3, 2))
     assert measured.directions[0].lyapunov.mean[0] == -math.inf
-    assert json.loads(measured.to_json())["directions"][0]["lyapunov"]["mean"][0] is None
+    assert json.loads(measured.to_json())["directions"][0]["lyapunov"]["mean"][0] == "-Infinity"
     assert measured.verdict == "vanishing"
     assert "100% at 0" in str(measured)
     assert all(measured.advice)

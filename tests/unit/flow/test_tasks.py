@@ -29,6 +29,7 @@ from throughtime.spec.errors import OptionError
 
 TASKS: list[Task] = [
     Adding(30),
+    Adding(3),
     CopyMemory(12),
     Parity(9),
     Parity(9, every_step=False),
@@ -112,8 +113,9 @@ def test_digits_that_are_held_out_are_never_trained_on() -> None:
 def best_without_memory(task: Task, target: Tensor, shown: Tensor) -> Tensor:
     """What the best predictor that sees step and input gives."""
     output = torch.zeros(*target.shape[:1], *shown.shape[1:2], task.output_size)
-    if isinstance(task, Adding):
-        return torch.ones(task.seq_len, shown.shape[1], 1)
+    if isinstance(task, Adding):  # of a marked input, that it is half of the sum
+        numbers, marks = shown.unbind(2)
+        return torch.where(marks > 0, numbers + 0.5, torch.ones_like(numbers)).unsqueeze(2)
     if isinstance(task, CopyMemory):
         output = torch.full((task.seq_len, shown.shape[1], 9), -100.0)
         output[:-10, :, 8] = 100.0
@@ -124,7 +126,7 @@ def best_without_memory(task: Task, target: Tensor, shown: Tensor) -> Tensor:
     return output
 
 
-@pytest.mark.parametrize("task", TASKS[:4])
+@pytest.mark.parametrize("task", TASKS[:5])
 def test_the_baseline_is_what_the_best_without_memory_reaches(task: Task) -> None:
     shown, target = task.batch(20_000, generator(3))
     loss = float(task.loss(best_without_memory(task, target, shown), target))
@@ -171,7 +173,7 @@ def test_an_experiment_is_its_arguments_alone() -> None:
     assert one.flow.to_dict() == again.flow.to_dict()
     assert one.loss != other.loss
     assert seen == [progress.step for progress in one.history] == [1, 2, 5]
-    assert (one.steps, one.diverged, one.baseline, one.metric) == (5, False, 1 / 6, "mean squared error")
+    assert (one.steps, one.diverged, one.baseline, one.metric) == (5, False, Adding(6).baseline, "mean squared error")
     assert one.history[-1].held_out_loss == one.loss == one.score
     assert one.flow.sequences == 16
     assert json.loads(json.dumps(one.to_dict()))["verdict"] == one.flow.verdict
@@ -214,6 +216,8 @@ def test_what_overflowed_cannot_be_measured(monkeypatch: pytest.MonkeyPatch) -> 
         ({"optimiser": "lbfgs"}, "optimiser must be one of"),
         ({"steps": 0}, "steps must be at least 1"),
         ({"clip_norm": 0.0}, "clip_norm must be a number above 0"),
+        ({"seed": -1}, r"seed must be from 0 to 2\^64 - 1, but is -1"),
+        ({"seed": 2**64}, "seed must be from 0"),
         ({"length": 1}, "length of task adding must be at least 2"),
         ({"task": "copy", "length": 0}, "length of task copy must be at least 1"),
         ({"task": "digits", "length": 9}, "length of task digits must be 64"),
@@ -262,3 +266,18 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
         assert main(["copy", *small, *wrong]) == 2
         last = capsys.readouterr().err.splitlines()[-1]
         assert last.startswith("throughtime.flow.tasks: error: ")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (["--seed", "-1"], "seed must be from 0 to 2^64 - 1, but is -1"),
+        (["--plot", "flow.jpg"], "flow.jpg: a picture's name must end in .png, .svg, .pdf"),
+    ],
+)
+def test_the_command_line_refuses_before_it_trains(
+    wrong: list[str], message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("throughtime.flow.tasks.experiment.train", pytest.fail)
+    assert main(["copy", *wrong]) == 2
+    assert capsys.readouterr().err == f"throughtime.flow.tasks: error: {message}\n"

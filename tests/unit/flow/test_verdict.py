@@ -1,4 +1,4 @@
-"""Words from numbers: each verdict at its threshold, its advice, and memory lengths."""
+"""Words from numbers: each verdict at its threshold, and memory lengths."""
 
 import math
 from typing import Any
@@ -6,10 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from throughtime.flow.advice import Facts, advise
 from throughtime.flow.gates import GateActivity
 from throughtime.flow.memory import memory_length
-from throughtime.flow.verdict import EXPLODING, SATURATED, VANISHING, find, worst
+from throughtime.flow.verdict import EXPLODING, SATURATED, VANISHING, find
 
 LAGS = np.arange(11)
 OPEN = GateActivity("h", "-1..1", 0.1, 0.1, 0.0)
@@ -48,42 +47,6 @@ def test_a_relu_or_no_range_is_never_saturated() -> None:
     for gate in (GateActivity("h", "0..", 0.9, 0.0, 0.1), GateActivity("n", "any", 0.0, 0.0, 0.1)):
         assert gate.saturated == 0.0
         assert find(LAGS, decay(1e-9), decay(1e-9), (SHUT, gate)).verdict == "vanishing"
-
-
-def test_the_worst_of_several() -> None:
-    findings = [find(LAGS, decay(n), decay(n), (g,)) for n, g in ((1, OPEN), (1e-9, OPEN), (1e-9, SHUT), (1e9, OPEN))]
-    for count in range(1, 5):
-        assert worst(findings[:count]) is findings[count - 1]
-        assert worst(findings[:count][::-1]) is findings[count - 1]
-
-
-def facts(**values: Any) -> Facts:
-    base: dict[str, Any] = {"verdict": "vanishing", "longest": 200, "growth": 1.0, "growth_lag": 0, "radius": 0.5}
-    return Facts(**(base | {"exponent": -0.7, "gates": (OPEN,)} | values))
-
-
-def test_advice_follows_from_the_numbers() -> None:
-    gated, orthogonal = advise(facts())
-    assert "gated" in gated
-    assert "orthogonal" in orthogonal and "7 steps" in orthogonal  # ln 0.01 / ln 0.5 = 6.6
-    assert "sigmoid" in advise(facts(gates=(GateActivity("h", "0..1", 0.0, 0.0, 0.5),)))[-1]
-    (forget,) = advise(facts(gates=(GateActivity("f", "0..1", 0.0, 0.0, 0.75),)))
-    # σ(b)^200 = 0.01 at b = 3.76
-    assert "forget_bias = 3.8" in forget and "chrono" in forget and "0.75" in forget
-    r, z = GateActivity("r", "0..1", 0.0, 0.0, 0.5), GateActivity("z", "0..1", 0.0, 0.0, 0.2)
-    (update,) = advise(facts(gates=(r, z, OPEN)))
-    assert "0.20 of the state" in update
-    (update,) = advise(facts(gates=(z, OPEN)))
-    assert "0.80 of the state" in update
-    saturated = advise(facts(verdict="saturated", gates=(SHUT,)))
-    assert "h 60%" in saturated[0] and len(saturated) == 3
-    exploding = advise(facts(verdict="exploding", growth=5e3, growth_lag=90, radius=1.4, exponent=0.1))
-    assert "clip" in exploding[0] and "5e+03-fold over 90 steps" in exploding[0]
-    assert "46 steps" in exploding[1]  # ln 100 / 0.1
-    assert "1.4" in exploding[2]
-    assert len(advise(facts(verdict="exploding", radius=0.9, exponent=-0.1))) == 2
-    (nothing,) = advise(facts(verdict="healthy"))
-    assert nothing.startswith("nothing")
 
 
 @pytest.mark.parametrize(

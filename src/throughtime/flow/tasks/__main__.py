@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from throughtime.flow.plot import save_themes
+from throughtime.flow.plot import picture_ending, save_themes
 from throughtime.flow.tasks.experiment import TASKS, Experiment, Outcome, make_task, run
 from throughtime.flow.tasks.training import Progress
 from throughtime.runtime.atomic import write_file
@@ -23,6 +23,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """0 done, 2 bad input, in one line."""
     given = _parser().parse_args(arguments)
     try:
+        if given.plot is not None:
+            picture_ending(given.plot)  # before the work
         experiment = _experiment(given)
         task = make_task(experiment)
         print(

@@ -13,17 +13,18 @@ from throughtime.flow.tasks.task import Batch, Task, check_length
 class Adding(Task):
     """Input: (a number from U(0, 1), 1 where marked or 0). Target (batch,): the sum of the two, due at the last step.
 
-    Without memory the best answer is the mean, 1, and its squared error the variance of a sum of two: 2/12.
+    Without memory the best answer is the mean, 1, and its squared error the variance of a sum of two, 2/12; but where
+    the last input is the marked one, in 1 of T - ⌊T/2⌋ sequences, it is known, and 1/12 is left.
     """
 
     name = "adding"
     input_size = 2
     output_size = 1
-    baseline = 1 / 6
     metric = "mean squared error"
 
     def __init__(self, length: int = 200) -> None:
         self.seq_len = check_length(self.name, length, 2)
+        self.baseline = 1 / 6 - 1 / (12 * (length - length // 2))
 
     def batch(self, size: int, generator: torch.Generator) -> Batch:
         numbers = torch.rand(self.seq_len, size, generator=generator)

@@ -74,6 +74,8 @@ class Experiment:
         for name in ("hidden_size", "steps", "batch_size", "held_out", "evaluations"):
             if getattr(self, name) < 1:
                 raise OptionError(f"{name} must be at least 1, but is {getattr(self, name)}")
+        if not 0 <= self.seed < 2**64:
+            raise OptionError(f"seed must be from 0 to 2^64 - 1, but is {self.seed}")
         for name in ("learning_rate", "clip_norm"):
             value = getattr(self, name)
             if value is not None and not (value > 0 and math.isfinite(value)):

@@ -10,13 +10,16 @@ import torch
 from torch import Tensor, nn
 
 from throughtime.flow import GradientFlow, Settings
+from throughtime.flow.advice import Remedies
 from throughtime.flow.stack import measure_stack
 from throughtime.flow.trace import Trace
 from throughtime.nn.lengths import Unpadded, check_lengths
 from throughtime.nn.state import zero_state
 from throughtime.runtime.encoding import TextEncoder
 from throughtime.runtime.model_dir import ModelDirectory
+from throughtime.spec.cells import LayerOptions
 from throughtime.spec.errors import DataError, ModelError
+from throughtime.spec.model import Pooling
 from throughtime.text.config import TrainConfig
 from throughtime.text.reading.files import shown
 from throughtime.text.training.encoder import BagEncoder, RecurrentEncoder, piece_lengths
@@ -131,8 +134,31 @@ def text_flow(
         settings,
         model=f"{layer!r} under {model.head.pooling} pooling, {len(lengths):,} texts",
         loss=loss_name,
+        remedies=recipe_remedies(layer.options, model.head.pooling),
         notes=notes,
         report=report,
+    )
+
+
+def recipe_remedies(options: LayerOptions, pooling: Pooling) -> Remedies:
+    """What a recipe can change, in its keys; a model directory does not say what it was trained with beside these."""
+    to_lstm = "encoder.cell=LSTM with encoder.forget_bias={bias:.1f}"
+    if options.nonlinearity != "tanh":  # an option of RNN alone
+        to_lstm += " and encoder.nonlinearity=tanh"
+    is_last = pooling == "last"
+    return Remedies(
+        clip="lower optimiser.clip_norm or optimiser.learning_rate",
+        settle="raise regularisation.weight_decay, or lower optimiser.learning_rate or encoder.embedding_std",
+        revive="lower optimiser.learning_rate or optimiser.clip_norm, or set encoder.nonlinearity=tanh",
+        gated=to_lstm,
+        # Segments and pooling over the last state exclude each other.
+        truncate=None if is_last else "take shorter segments, encoder.segment={steps}",
+        shrink="raise regularisation.weight_decay, which makes weight_hh smaller",
+        tanh="encoder.nonlinearity=tanh" if options.nonlinearity == "sigmoid" else None,
+        open=f"take {to_lstm}" if options.cell == "GRU" else "start with encoder.forget_bias={bias:.1f}",
+        shortcut="set head.pooling=max+mean, so that the loss reaches every state without the way through time"
+        if is_last
+        else None,
     )
 
 

@@ -8,6 +8,7 @@ import torch
 
 from throughtime.flow.gradients import gradient_norms
 from throughtime.flow.memory import memory_length
+from throughtime.flow.spread import Spread
 from throughtime.flow.trace import DirectionTrace, run
 from throughtime.flow.verdict import EXPLODING, VANISHING
 from throughtime.nn.lengths import check_lengths
@@ -41,9 +42,10 @@ class FlowWatch:
         self._before: dict[str, str] = {}
 
     def measure(self, model: TextModel) -> dict[str, dict[str, float | None]] | None:
-        """For each direction of each layer: "norm", the Frobenius norm at the longest lag, "highest", the mean singular
-        value where it is highest, and "memory", the lag from which on that norm stays below 1 %, None where it does
-        not. Medians over the sequences.
+        """For each direction of each layer: "norm", the Frobenius norm at the longest lag that at least half of the
+        sequences reach, "highest", the mean singular value where it is highest up to there, and "memory", the lag from
+        which on that norm stays below 1 %, None where it does not. Medians over the sequences that have a lag; of an
+        even number the lower of the middle two, for "highest" the upper, as `flow` has it.
 
         None for a model without time, and where there are no texts, or weights that are not finite.
         """
@@ -73,9 +75,11 @@ class FlowWatch:
             [parts] = gradient_norms((last @ (toward / toward.norm())).sum(), [direction], keep_graph=True)
             found = [torch.stack(step).square().sum(0) for step in zip(*parts, strict=True)]
             squares = [total + square for total, square in zip(squares, found, strict=True)]
-        mean = np.array([float((total / _DIRECTIONS).sqrt().median()) for total in squares])
-        norm, lags = mean * math.sqrt(size), np.arange(len(mean))
-        values = {"norm": float(norm[-1]), "highest": float(mean.max()), "memory": memory_length(lags, norm, VANISHING)}
+        means = [(total / _DIRECTIONS).sqrt() for total in squares]
+        lower, upper = Spread.of(means), Spread.of(means, upper=True)
+        norm, highest = lower.median[: lower.shared] * math.sqrt(size), float(upper.median[: lower.shared].max())
+        memory = memory_length(np.arange(len(norm)), norm, VANISHING)
+        values = {"norm": float(norm[-1]), "highest": highest, "memory": memory}
         return direction, {name: v if v is None or math.isfinite(v) else None for name, v in values.items()}
 
     def state_dict(self) -> dict[str, dict[str, str]]:

@@ -109,6 +109,25 @@ def test_segments_are_said_and_lie_evenly_over_the_texts() -> None:
     np.testing.assert_allclose(direction.norm.mean, np.mean([one.norm.mean for one in alone], axis=0), rtol=ROW.rtol)
 
 
+def test_advice_is_in_the_keys_of_a_recipe() -> None:
+    model = model_of(cell="GRU", pooling="last")
+    ids = torch.randint(30, (40,), generator=torch.Generator().manual_seed(0))
+    measured = text_flow(
+        model,
+        ids,
+        torch.tensor([40]),
+        torch.tensor([1]),
+        nn.functional.cross_entropy,
+        flow.Settings(),
+        loss_name="cross-entropy",
+    )
+    assert measured.verdict == "vanishing"
+    gate, pooling = measured.advice
+    assert "encoder.cell=LSTM with encoder.forget_bias=2.2" in gate  # σ(2.2)^40 = 0.015
+    assert "init=" not in gate
+    assert "head.pooling=max+mean" in pooling
+
+
 @pytest.fixture
 def directory(request_for: Make, config: MakeConfig) -> ModelDirectory:
     request = request_for(config=config(training={"epochs": 1}))
