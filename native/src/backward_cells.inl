@@ -87,7 +87,7 @@ struct BackwardCells {
                 }
             }
         }
-        clear_last<R, NB>(at, first, p);
+        if ((p * kBlocks + NB) * L > lay.H) clear_last(at, first, first + R);
     }
 
     // GRU, reset before: d (r * h) from d n of all units, then d r; the rest of `direct`.
@@ -106,15 +106,13 @@ struct BackwardCells {
                 store(at.direct[row] + u, S::fma(acc[r][j], reset, load(at.direct[row] + u)));
             }
         }
-        clear_last<R, NB>(at, first, p);
+        if ((p * kBlocks + NB) * L > lay.H) clear_last(at, first, first + R);
     }
 
 private:
-    // Where panel p has the last units.
-    template <int R, int NB>
-    void clear_last(const BackRows<T>& at, i64 first, i64 p) const {
-        if ((p * kBlocks + NB) * L <= lay.H) return;
-        for (i64 row = first; row < first + R; ++row) clear_padding(lay, at.d_gates[row]);
+    // Of few sizes, and rarely called: kept out of the loops.
+    __attribute__((noinline)) void clear_last(const BackRows<T>& at, i64 first, i64 last) const {
+        for (i64 row = first; row < last; ++row) clear_padding(lay, at.d_gates[row]);
     }
 
     void rnn(const BackRows<T>& at, i64 row, i64 u, V d_h) const {

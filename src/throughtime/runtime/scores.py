@@ -82,8 +82,8 @@ class Scores:
 def score(labels: NDArray[np.integer[Any]], probabilities: NDArray[np.floating[Any]], names: tuple[str, ...]) -> Scores:
     """Scores of probabilities (n, num_classes) against true classes (n,), integers below num_classes.
 
-    Macro F1 is the plain mean over the classes; weighted F1 weighs a class by its support. A class that neither occurs
-    nor is predicted has F1 0 and counts in the macro mean.
+    Macro F1 is the plain mean over the classes that occur or are predicted, as scikit-learn has it; weighted F1 weighs
+    a class by its support.
 
     Raises:
         ShapeError: no texts, shapes that do not fit each other, or a class beyond the columns.
@@ -102,7 +102,8 @@ def score(labels: NDArray[np.integer[Any]], probabilities: NDArray[np.floating[A
     confusion = confusion.reshape(num_classes, num_classes)
     support, hits = confusion.sum(axis=1), confusion.diagonal()
     precision, recall = _ratio(hits, confusion.sum(axis=0)), _ratio(hits, support)
-    f1 = _ratio(2 * hits, support + confusion.sum(axis=0))
+    met = support + confusion.sum(axis=0)
+    f1 = _ratio(2 * hits, met)
     of_truth = probabilities[np.arange(count), labels]
     squares = (probabilities**2).sum(axis=1) - 2 * of_truth + 1
     reliability = _reliability(probabilities.max(axis=1), predicted == labels)
@@ -110,7 +111,7 @@ def score(labels: NDArray[np.integer[Any]], probabilities: NDArray[np.floating[A
         count=count,
         labels=names,
         accuracy=float(hits.sum() / count),
-        macro_f1=float(f1.mean()),
+        macro_f1=float(f1[met > 0].mean()),
         weighted_f1=float(f1 @ support / count),
         log_loss=float(-np.log(np.clip(of_truth, _LEAST_PROBABILITY, 1)).mean()),
         brier=float(squares.mean()),

@@ -15,11 +15,14 @@ from throughtime.spec.errors import DataError
 from throughtime.spec.model import LabelKind
 from throughtime.text.reading.files import shown
 from throughtime.text.reading.source import RowBatch, Source
+from throughtime.text.recipe import load_recipe
 
 FEW_ROWS: Final = 10
 """Fewer texts than this in a class are too few to learn it and to judge it."""
 IMBALANCE: Final = 10.0
 """From this ratio of the largest class to the smallest on, accuracy says little about the smallest."""
+MANY_CUT: Final = 0.05
+"""From this share of texts on that are longer than the default recipe reads, the check says so."""
 _WORDS_MET: Final = 100_000
 """After so many different words, of which none stood twice, no more are looked at."""
 _NAMED: Final = 5
@@ -296,6 +299,13 @@ def _warnings(report: CheckReport, survey: _Survey, repeats: _Repeats, source: S
         yield (
             f"{_counted(survey.undecodable, 'text')} with U+FFFD, left by a wrong decoding "
             f"(first: {_short(source, survey.first_undecodable)}); decode the original again"
+        )
+    read = load_recipe("default").preprocessing.max_tokens
+    cut = int((_numbers(survey.words) > read).sum())
+    if cut >= MANY_CUT * report.rows and cut:
+        yield (
+            f"{_counted(cut, 'text')} of more than {read:,} words, of which the default recipe reads so many: the "
+            "first and the last; see preprocessing.max_tokens and preprocessing.cut"
         )
     if report.classes is not None and len(report.classes) > 1:
         few = [label for label, rows in report.classes.items() if rows < FEW_ROWS]

@@ -104,6 +104,13 @@ def test_small_classes_and_imbalance_are_warned_of(make: Make) -> None:
     assert list(report.classes or {}) == ["many", "few"]
 
 
+def test_texts_longer_than_the_default_recipe_reads_are_warned_of(make: Make) -> None:
+    long = [("word " * 900, "a"), ("other " * 801, "b"), ("more " * 800, "b")]
+    [warning] = [line for line in check(make([*PLENTY[:30], *long])).warnings if "words" in line]
+    assert warning.startswith("2 texts of more than 800 words, of which the default recipe reads so many")
+    assert not [line for line in check(make([*PLENTY, long[2]])).warnings if "words" in line]
+
+
 def test_what_a_recipe_would_refuse_is_warned_of(make: Make) -> None:
     once = [(f"first{i} second{i}", "ab"[i % 2]) for i in range(40)]
     report = check(make(once))

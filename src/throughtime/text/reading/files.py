@@ -77,7 +77,7 @@ def decoded(content: bytes, name: str, first_line: int = 1) -> str:
         column = error.start - content.rfind(b"\n", 0, error.start)
         raise DataError(
             f"{name}, line {line}: invalid UTF-8 (byte 0x{content[error.start]:02X} at position {column}); "
-            "save the file as UTF-8 (for Western text: iconv -f latin1 -t utf-8)"
+            "save the file as UTF-8 (for Western text: iconv -f windows-1252 -t utf-8)"
         ) from None
 
 

@@ -30,6 +30,8 @@ from throughtime.text.training.module import TextTraining
 from throughtime.text.training.reporter import Reporter
 from throughtime.text.training.rounds import RoundLoaders, plan_rounds, round_seed
 
+TOLD_OF_CUT = 0.05
+"""From this share of texts on that are longer than the recipe reads, training says so."""
 WEIGHTS = 2**32 - 1
 """Number, beside those of rounds, of the seed of the first weights."""
 
@@ -75,6 +77,7 @@ def fit(
             f"{corpus.facts['empty_texts']:,} of {corpus.facts['rows']:,} texts are empty: those for training "
             f"({corpus.facts['empty_texts_train']:,}) are left out, others are predicted as the prior"
         )
+    _tell_of_cut_texts(corpus, config, reporter)
     encoder = config.encoder_config(len(corpus.vocabulary))
     head = config.head_config(len(corpus.classes))
     torch.manual_seed(round_seed(seed, WEIGHTS))
@@ -156,6 +159,16 @@ def fit(
         embedding_facts=embedding_facts,
         failure=failure,
     )
+
+
+def _tell_of_cut_texts(corpus: Corpus, config: TrainConfig, reporter: Reporter) -> None:
+    longest = config.preprocessing.max_tokens
+    cut = int((corpus.lengths >= longest).sum())  # those of exactly so many tokens, which are whole, are few
+    if cut >= TOLD_OF_CUT * len(corpus.lengths):
+        reporter.warn(
+            f"{cut:,} of {len(corpus.lengths):,} texts reach preprocessing.max_tokens = {longest:,} and are cut there "
+            f"(preprocessing.cut: {config.preprocessing.cut}); raise it for the whole text to count"
+        )
 
 
 def validation_rows(corpus: Corpus, limit: int | None, seed: int) -> np.ndarray:

@@ -10,6 +10,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from throughtime.text.config import TrainConfig
 from throughtime.text.training.averaging import averaged_model
+from throughtime.text.training.loss import TextLoss
 from throughtime.text.training.model import TextModel
 from throughtime.text.training.reporter import Reporter
 from throughtime.text.training.rounds import BatchLoader, RoundLoaders, round_seed
@@ -66,9 +67,7 @@ class TextTraining(lightning.LightningModule):
         self.watch = GradientWatch(reporter)
         self.sums = EpochSums()
         self.total_steps = loaders.rounds[-1].step + loaders.rounds[-1].last - loaders.rounds[-1].first
-        self.loss = nn.CrossEntropyLoss(
-            weight=class_weights, label_smoothing=config.regularisation.label_smoothing, reduction="mean"
-        )
+        self.loss = TextLoss(class_weights, config.regularisation.label_smoothing)
 
     def evaluated_model(self) -> TextModel:
         """The weights that count: the averaged ones, where the recipe averages."""
@@ -137,20 +136,17 @@ class TextTraining(lightning.LightningModule):
 
         The sum is the whole batch's gradient: a portion's mean loss counts by its share of the batch's class weights.
         """
-        whole = self._weight(labels)
+        whole = self.loss.weight(labels)
         rows = max(1, TOKENS_AT_ONCE // ids.shape[1])
         loss, scores = torch.zeros(()), []
         for start in range(0, len(labels), rows):
             part = slice(start, start + rows)
             longest = int(lengths[part].max())
             scores.append(self.model(ids[part, :longest], lengths[part]))
-            value = self.loss(scores[-1], labels[part]) * (self._weight(labels[part]) / whole)
+            value = self.loss(scores[-1], labels[part]) * (self.loss.weight(labels[part]) / whole)
             self.manual_backward(value)
             loss += value.detach()
         return loss, torch.cat(scores).detach()
-
-    def _weight(self, labels: Tensor) -> float:
-        return float(len(labels)) if self.loss.weight is None else float(self.loss.weight[labels].sum())
 
     def _add(self, loss: Tensor, scores: Tensor, lengths: Tensor, labels: Tensor, norm: Tensor, *, taken: bool) -> None:
         now = time.perf_counter()

@@ -31,7 +31,7 @@ def write_reviews(path: Path, rows: int, seed: int) -> Path:
 
 def small_config(**sections: dict[str, object]) -> TrainConfig:
     values: dict[str, dict[str, object]] = {
-        "preprocessing": {"max_tokens": 30, "min_count": 1},
+        "preprocessing": {"max_tokens": 50, "min_count": 1},
         "encoder": {"embedding_size": 8, "hidden_size": [6], "segment": 10},
         "regularisation": {
             "word_dropout": 0.1,

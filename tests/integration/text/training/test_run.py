@@ -1,6 +1,7 @@
 """A whole run: what it writes, what it may see, and what the saved model says afterwards."""
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -170,6 +171,16 @@ class Epochs(Silent):
 
     def warn(self, message: str) -> None:
         self.warnings.append(message)
+
+
+@pytest.mark.parametrize(("longest", "told"), [(30, True), (60, False)])
+def test_texts_that_are_cut_are_reported(request_for: Make, config: MakeConfig, longest: int, told: bool) -> None:
+    reporter = Epochs()
+    train(request_for(config=config(preprocessing={"max_tokens": longest}, training={"epochs": 1})), reporter)
+    [*warnings] = [message for message in reporter.warnings if "preprocessing.max_tokens" in message]
+    assert bool(warnings) == told
+    if told:
+        assert re.match(r"\d+ of 120 texts reach preprocessing\.max_tokens = 30 and are cut there", warnings[0])
 
 
 def test_texts_that_training_shares_with_a_test_file_are_reported(request_for: Make, reviews: Path) -> None:
