@@ -41,7 +41,7 @@ def train(
         typer.Option(
             "--set",
             metavar="KEY=VALUE",
-            help="Change one key, as in --set training.epochs=3; repeatable.",
+            help="Change one key, as in --set training.batch_size=32; repeatable.",
             show_default=False,
         ),
     ] = None,

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from throughtime.runtime.atomic import output_error
+from throughtime.spec.errors import OutputError
 from throughtime.spec.model import LabelKind
 from throughtime.text.encoded import Corpus
 
@@ -88,7 +89,7 @@ def new_folder(folder: Path) -> Iterator[Path]:
         _sweep(folder.parent)
         unfinished = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=folder.parent))
     except OSError as error:
-        raise output_error(error, folder) from error
+        raise _unwritable(error, folder) from error
     try:
         yield unfinished
         if folder.exists():
@@ -96,9 +97,14 @@ def new_folder(folder: Path) -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
         unfinished.rename(folder)
     except OSError as error:
-        raise output_error(error, folder) from error
+        raise _unwritable(error, folder) from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _unwritable(error: OSError, folder: Path) -> OutputError:
+    what = "this is the cache of tokenised texts, which THROUGHTIME_CACHE=DIR puts elsewhere"
+    return OutputError(f"{output_error(error, folder)} ({what})")
 
 
 def write_corpus(folder: Path, parts: CorpusParts) -> None:

@@ -57,7 +57,7 @@ class TextClassifier:
         history_: one dict an epoch, as in history.jsonl.
         n_features_in_: 1, the text.
 
-    >>> model = TextClassifier(epochs=3).fit(texts, labels)  # doctest: +SKIP
+    >>> model = TextClassifier().fit(texts, labels)  # doctest: +SKIP
     >>> model.predict(["A wonderful film."])  # doctest: +SKIP
     """
 
