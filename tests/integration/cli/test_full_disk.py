@@ -64,7 +64,8 @@ def test_the_cache_is_too_large(
     with files_at_most(20_000):
         message = train(data).refusal_after_progress()
     assert message.startswith(f"cannot write {own_cache}")
-    assert message.endswith("the file would be larger than is allowed here: raise the limit, or write to another disk")
+    assert "the file would be larger than is allowed here: raise the limit, or write to another disk" in message
+    assert message.endswith("THROUGHTIME_CACHE=DIR puts elsewhere)")
     assert (left(tmp_path), left(own_cache)) == (["data.csv"], [])
     assert train(data).code == 0
 
@@ -79,7 +80,8 @@ def test_the_disk_of_the_cache_is_full(
         patch.setattr(np, "savez", no_space)
         message = train(data).refusal_after_progress()
     assert message.startswith(f"cannot write {own_cache}")
-    assert message.endswith("the disk is full: make room, or write to another disk")
+    assert "the disk is full: make room, or write to another disk" in message
+    assert message.endswith("THROUGHTIME_CACHE=DIR puts elsewhere)")
     assert (left(data.parent), left(own_cache)) == (["data.csv"], [])
 
 
