@@ -79,7 +79,8 @@ void bind_layer(nb::module_& m, const char* name) {
         .def(nb::init<int, int, bool, i64, i64, int, const optional<std::string>&, bool, double, double, bool, bool, bool, bool,
                       i64>(),
              nb::arg("cell"), nb::arg("nonlinearity"), nb::arg("reset_after"), nb::arg("input_size"),
-             nb::arg("hidden_size"), nb::arg("directions"), nb::arg("isa").none(), nb::arg("layer_norm") = false, nb::arg("zoneout_h") = 0.0, nb::arg("zoneout_c") = 0.0,
+             nb::arg("hidden_size"), nb::arg("directions"), nb::arg("isa").none(), nb::arg("layer_norm") = false,
+             nb::arg("zoneout_h") = 0.0, nb::arg("zoneout_c") = 0.0,
              nb::arg("zoneout_masks") = false, nb::arg("recurrent_mask") = false, nb::arg("peephole") = false,
              nb::arg("coupled_gates") = false, nb::arg("proj_size") = 0)
         .def_prop_ro("isa", &L::isa)

@@ -23,7 +23,7 @@ def test_by_hand(smoothing: float, weights: list[float] | None) -> None:
         weight = 1.0 if weights is None else weights[label]
         total, mass = total + weight * of_text, mass + weight
     assert float(loss(SCORES, LABELS)) == pytest.approx(total / mass, rel=ROW.rtol)
-    assert loss.weight(LABELS) == pytest.approx(mass)
+    assert loss.mass(LABELS) == pytest.approx(mass)
 
 
 @pytest.mark.parametrize(
@@ -41,3 +41,10 @@ def test_a_text_of_a_frequent_class_is_best_predicted_as_that_class() -> None:
     values = [float(loss(torch.stack([1 - p, p]).log()[None], torch.tensor([0]))) for p in probabilities]
     best = float(probabilities[values.index(min(values))])
     assert best == pytest.approx(0.025, abs=0.001)
+
+
+def test_the_weights_are_saved_as_those_of_torchs_loss_are() -> None:
+    # A run's state from before has them under this name.
+    assert list(TextLoss(torch.ones(3), 0.1).state_dict()) == list(
+        torch.nn.CrossEntropyLoss(torch.ones(3)).state_dict()
+    )

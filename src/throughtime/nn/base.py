@@ -106,8 +106,10 @@ class Recurrent(torch.nn.Module):
             for kind, name in zip(kinds(self.options), names, strict=True)
             if kind in NEUTRAL and name in self._parameters
         }
+        if torch.__future__.get_swap_module_params_on_conversion():
+            self.invalidate()
         plain = state_dict.get(prefix + self._names[0][0][0])
-        if plain is not None and not any(prefix + name in state_dict for name in added):
+        if isinstance(plain, Tensor) and not any(prefix + name in state_dict for name in added):
             for name, value in added.items():
                 # As the checkpoint's own tensors, which may take the place of parameters that have no values yet.
                 state_dict[prefix + name] = plain.new_full(getattr(self, name).shape, value)
@@ -147,7 +149,8 @@ class Recurrent(torch.nn.Module):
         cudnn.flatten(self.options, self.all_weights, self.batch_first)
 
     def _apply(self: _Self, fn: Callable[..., Any], recurse: bool = True) -> _Self:
-        self.invalidate()  # torch.utils.swap_tensors refuses a parameter that anyone refers to weakly
+        if torch.__future__.get_swap_module_params_on_conversion():
+            self.invalidate()  # torch.utils.swap_tensors refuses a parameter that anyone refers to weakly
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         self.flatten_parameters()
         return self

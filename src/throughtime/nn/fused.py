@@ -56,9 +56,16 @@ def prefers_packing(ragged: Ragged) -> bool:
 
 def _run_kernel(options: LayerOptions, *given: Any) -> Any:
     name = f"rnn_{options.nonlinearity}" if options.cell == "RNN" else options.cell.lower()
-    if options.cell == "LSTM" and torch.compiler.is_compiling() and torch.is_grad_enabled():
+    if options.cell == "LSTM" and torch.compiler.is_compiling() and _is_trained(given):
         return _lstm_outside_of_graphs(*given)
     return getattr(torch, name)(*given)
+
+
+def _is_trained(given: Sequence[Any]) -> bool:
+    if not torch.is_grad_enabled() or torch.compiler.is_exporting():
+        return False
+    parts = [part for entry in given for part in (entry if isinstance(entry, (list, tuple)) else [entry])]
+    return any(isinstance(part, Tensor) and part.requires_grad for part in parts)
 
 
 # torch's compiler cannot differentiate oneDNN's LSTM (torch 2.13), and leaves torch.nn.LSTM out of its graphs.

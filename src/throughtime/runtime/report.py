@@ -29,7 +29,7 @@ def _summary(scores: Scores) -> list[str]:
     return _columns(
         [
             ["accuracy", f"{scores.accuracy:.4f}", f"of {scores.count:,} text{'' if scores.count == 1 else 's'}"],
-            ["macro F1", f"{scores.macro_f1:.4f}", "mean over the classes"],
+            ["macro F1", f"{scores.macro_f1:.4f}", "mean over the classes met"],
             ["weighted F1", f"{scores.weighted_f1:.4f}", "weighted by their texts"],
             ["log loss", f"{scores.log_loss:.4f}", "mean −ln p(true class)"],
             ["Brier score", f"{scores.brier:.4f}", "0 is best, 2 is worst"],

@@ -52,6 +52,16 @@ def test_torchs_own_lstm_is_compiled_for_training() -> None:
     torch.testing.assert_close(layer.get_parameter("weight_hh_l0").grad, expected)
 
 
+def test_torchs_own_lstm_stays_in_graphs_that_train_nothing() -> None:
+    layer, x = LSTM(4, 5, backend="torch"), torch.randn(6, 3, 4)
+    expected = layer(x)[0]
+    program = torch.export.export(layer, (x,), strict=True).module()
+    torch.testing.assert_close(program(x)[0], expected)
+    torch._dynamo.reset()
+    layer.requires_grad_(False)
+    torch.testing.assert_close(torch.compile(layer, fullgraph=True, backend="aot_eager")(x)[0], expected)
+
+
 @pytest.mark.parametrize("cell", ["RNN", "GRU", "LSTM"])
 def test_several_gradients_at_once(cell: str) -> None:
     layer = getattr(throughtime.nn, cell)(4, 5)

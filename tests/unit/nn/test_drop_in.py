@@ -192,6 +192,7 @@ def test_parameters_are_swapped_where_torch_is_asked_to() -> None:
     torch.__future__.set_swap_module_params_on_conversion(True)
     try:
         layer.double()
+        layer(x.double())
         layer.load_state_dict(LSTM(4, 5, dtype=torch.float64).state_dict())
     finally:
         torch.__future__.set_swap_module_params_on_conversion(False)

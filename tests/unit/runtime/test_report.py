@@ -17,7 +17,7 @@ def test_two_classes_as_a_whole() -> None:
     assert table == "\n".join(
         [
             "accuracy           0.8750  of 8 texts",
-            "macro F1           0.8730  mean over the classes",
+            "macro F1           0.8730  mean over the classes met",
             "weighted F1        0.8730  weighted by their texts",
             "log loss           0.3800  mean −ln p(true class)",
             "Brier score        0.2200  0 is best, 2 is worst",

@@ -18,18 +18,19 @@ class TextLoss(nn.Module):
 
     def __init__(self, class_weights: Tensor | None, label_smoothing: float) -> None:
         super().__init__()
-        self.class_weights = class_weights
+        self.weight: Tensor | None
+        self.register_buffer("weight", class_weights)
         self._of_texts = nn.CrossEntropyLoss(label_smoothing=label_smoothing, reduction="none")
 
     def forward(self, scores: Tensor, labels: Tensor) -> Tensor:
         """(batch, num_classes) before the softmax, (batch,) → the mean."""
         losses: Tensor = self._of_texts(scores, labels)
-        if self.class_weights is None:
+        if self.weight is None:
             return losses.mean()
-        weights = self.class_weights[labels]
+        weights = self.weight[labels]
         return (losses * weights).sum() / weights.sum()
 
     @torch.no_grad()
-    def weight(self, labels: Tensor) -> float:
-        """Of all these texts together, which is what their mean counts for."""
-        return float(len(labels)) if self.class_weights is None else float(self.class_weights[labels].sum())
+    def mass(self, labels: Tensor) -> float:
+        """Of all these texts together: what their mean counts for."""
+        return float(len(labels)) if self.weight is None else float(self.weight[labels].sum())

@@ -136,14 +136,14 @@ class TextTraining(lightning.LightningModule):
 
         The sum is the whole batch's gradient: a portion's mean loss counts by its share of the batch's class weights.
         """
-        whole = self.loss.weight(labels)
+        whole = self.loss.mass(labels)
         rows = max(1, TOKENS_AT_ONCE // ids.shape[1])
         loss, scores = torch.zeros(()), []
         for start in range(0, len(labels), rows):
             part = slice(start, start + rows)
             longest = int(lengths[part].max())
             scores.append(self.model(ids[part, :longest], lengths[part]))
-            value = self.loss(scores[-1], labels[part]) * (self.loss.weight(labels[part]) / whole)
+            value = self.loss(scores[-1], labels[part]) * (self.loss.mass(labels[part]) / whole)
             self.manual_backward(value)
             loss += value.detach()
         return loss, torch.cat(scores).detach()
