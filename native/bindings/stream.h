@@ -7,7 +7,7 @@
 
 namespace throughtime {
 
-// Handing over the interpreter's lock costs a step of fewer products more than it gives to others.
+// A step of fewer products takes some microseconds: others can wait for the interpreter's lock as long.
 constexpr i64 kWorthReleasing = 1 << 20;
 
 // Layers of one direction. They and the packed weights are kept alive; the state is owned here, and one call at a time is at it.
