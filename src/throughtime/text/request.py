@@ -10,6 +10,7 @@ from typing import Final
 from throughtime.runtime.atomic import output_error
 from throughtime.runtime.model_dir import SCRATCH, check_target, holds_model
 from throughtime.spec.errors import ConfigError, DataError, OutputError
+from throughtime.text.claim import claimed
 from throughtime.text.config import Encoder, TrainConfig
 from throughtime.text.reading import Columns, Source, open_source
 
@@ -48,11 +49,21 @@ def check_request(request: TrainRequest) -> None:
 
     Raises:
         ConfigError, DataError, OutputError: what is asked for contradicts itself, vectors are missing, or the place is
-            taken.
+            taken, also by another run that is under way.
     """
     check_vectors(request.config.encoder)
     if request.resume and request.force:
         raise ConfigError("--resume continues a run and --force starts over; give one of the two")
+    with claimed(request.out):
+        check_place(request)
+
+
+def check_place(request: TrainRequest) -> None:
+    """Whether the run may write where it is to; asked again by the run once it holds the folder.
+
+    Raises:
+        OutputError: the place is taken, or not to be written to.
+    """
     force = may_replace(request)
     if request.resume and holds_model(request.out):
         return

@@ -17,9 +17,18 @@ from throughtime.runtime.model_dir import (
 from throughtime.runtime.scores import Scores
 from throughtime.spec.errors import ConfigError, ModelError, OutputError, ThroughtimeError, TrainingError
 from throughtime.spec.model import ModelConfig
+from throughtime.text.claim import claimed
 from throughtime.text.corpus import build_corpus
 from throughtime.text.encoded import Corpus
-from throughtime.text.request import FORCED, STATE_FILE, TrainRequest, check_request, may_replace, open_sources
+from throughtime.text.request import (
+    FORCED,
+    STATE_FILE,
+    TrainRequest,
+    check_place,
+    check_request,
+    may_replace,
+    open_sources,
+)
 from throughtime.text.training.card import model_card
 from throughtime.text.training.export import export
 from throughtime.text.training.fitting import fit
@@ -45,9 +54,7 @@ def train(request: TrainRequest, reporter: Reporter) -> TrainResult:
         DataError, ConfigError, OutputError: see there; nothing is written then.
         TrainingError: training stopped for good. A model of the best epoch so far is written first, if there is one.
     """
-    out, scratch = request.out, request.out / SCRATCH
     check_request(request)
-    force = may_replace(request)
     corpus = corpus_of(request, reporter)
     for part in ("validation", "test"):
         if shared := corpus.facts[f"duplicates_train_{part}"]:
@@ -55,9 +62,25 @@ def train(request: TrainRequest, reporter: Reporter) -> TrainResult:
                 f"{shared:,} texts of the {part} part stand in the training part too, so its scores may be too good"
             )
     identity = RunIdentity.of(corpus, request.config, request.seed)
+    scratch = request.out / SCRATCH
+    created = [folder for folder in (scratch, *scratch.parents) if not folder.exists()]
+    try:
+        request.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        _remove(scratch, created)
+        raise output_error(error, scratch) from error
+    with claimed(request.out):
+        return _train(request, reporter, corpus, identity, created)
+
+
+def _train(
+    request: TrainRequest, reporter: Reporter, corpus: Corpus, identity: RunIdentity, created: list[Path]
+) -> TrainResult:
+    """The run itself, in a folder that is there and ours. `created`: folders that were not there before it."""
+    check_place(request)  # another run may have ended there while this one read its data
+    out, scratch, force = request.out, request.out / SCRATCH, may_replace(request)
     if request.resume and holds_model(out) and (finished := _finished(request, identity, replacing=force)):
         return finished
-    created = [folder for folder in (scratch, *scratch.parents) if not folder.exists()]
     if request.resume and scratch.exists():
         identity.require_same(scratch)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from throughtime.runtime.model_dir import read_model_directory
+from throughtime.runtime.model_dir import holds_model, read_model_directory
 from throughtime.spec.errors import ConfigError, OutputError
 from throughtime.text.config import TrainConfig
 from throughtime.text.request import TrainRequest
@@ -232,6 +232,39 @@ def test_an_unfinished_run_is_not_overwritten_by_accident(interrupted: TrainRequ
         train(interrupted, Silent())
     train(replace(interrupted, force=True), Silent())
     assert weights(interrupted)
+
+
+@pytest.mark.parametrize(("resume", "force"), [(False, False), (True, False), (False, True)])
+def test_a_folder_that_another_run_is_at_work_in_is_left_to_it(
+    resume: bool, force: bool, request_for: Make, tmp_path: Path
+) -> None:
+    class Meddled(Silent):
+        def step(self, epoch: int, step: int, loss: float, tokens_per_second: float) -> None:
+            if step == 14:
+                with pytest.raises(OutputError, match=r"another run trains into .*cut right now: wait for its end"):
+                    train(replace(cut, resume=resume, force=force), Silent())
+
+    whole, cut = request_for(out=tmp_path / "whole"), request_for(out=tmp_path / "cut")
+    train(whole, Silent())
+    train(cut, Meddled())
+    assert weights(cut) == weights(whole)
+    assert train(replace(cut, force=True), Silent()).history  # the folder is free again
+
+
+def test_a_run_that_ended_first_keeps_its_model(request_for: Make) -> None:
+    """Two runs begin at once: neither finds the other's folder before it has read its data."""
+
+    class Overtaken(Silent):
+        def stage(self, *_: object) -> None:
+            if not holds_model(request.out):
+                train(request, Silent())
+                first.append(weights(request))
+
+    request, first = request_for(), list[bytes]()
+    with pytest.raises(OutputError, match="holds a model already"):
+        train(request, Overtaken())
+    assert [weights(request)] == first
+    assert not (request.out / ".training").exists()
 
 
 def test_resume_refuses_a_changed_configuration(interrupted: TrainRequest, config: MakeConfig) -> None:
