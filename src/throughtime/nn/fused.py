@@ -19,11 +19,13 @@ exactly 0), and sets relu's h to 0. On real steps it adds an exact 0. tanh and G
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from throughtime.nn.autocast import autocast_dtype
 from throughtime.nn.cells import Weights
 from throughtime.nn.lengths import Ragged
 from throughtime.nn.state import State
@@ -46,6 +48,20 @@ def has_kernel(options: LayerOptions) -> bool:
         and not (options.layer_norm or any(options.zoneout) or options.recurrent_dropout)
         and not (options.peephole or options.coupled_gates)
     )
+
+
+def runs_padded(options: LayerOptions, x: Tensor) -> bool:
+    """Whether that kernel takes padded sequences, too: torch 2.13's LSTM fails under autocast on some CPUs."""
+    # Without AVX-512 oneDNN has none in bfloat16, which torch asks for all the same.
+    cast_to = autocast_dtype(x.device) if options.cell == "LSTM" and x.device.type == "cpu" else None
+    return has_kernel(options) and (cast_to is None or _onednn_has(cast_to))
+
+
+@lru_cache(maxsize=2)
+def _onednn_has(dtype: torch.dtype) -> bool:
+    mkldnn = torch.ops.mkldnn
+    known = mkldnn._is_mkldnn_bf16_supported if dtype == torch.bfloat16 else mkldnn._is_mkldnn_fp16_supported
+    return bool(known())
 
 
 def prefers_packing(ragged: Ragged) -> bool:

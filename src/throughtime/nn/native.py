@@ -29,21 +29,33 @@ def unfit_tensors(x: Tensor, weights: Sequence[Tensor]) -> str | None:
     """Why the native core cannot run on these tensors, whatever it is to compute; None if it can."""
     if not kernels.available():
         return kernels.why_not()
-    dtype = x.dtype
+    dtype = weights[0].dtype if _cast_down(x) and weights[0].dtype == torch.float32 else x.dtype
     if dtype not in calls.DTYPES:
         return f"it computes in float32 and float64, but the dtype is {dtype}"
     for tensor in (x, *weights):
         if not tensor.is_cpu:
             return f"it runs on the CPU, but the input or a weight is on {tensor.device}"
-        if tensor.dtype != dtype:
-            return f"it computes in one dtype, but the input's is {dtype} and a weight's {tensor.dtype}"
-    if torch.is_autocast_enabled("cpu"):
-        return "it does not run under autocast"
+    for weight in weights:
+        if weight.dtype != dtype:
+            return f"it computes in one dtype, but the input's is {x.dtype} and a weight's {weight.dtype}"
     if x.numel() == 0:
         return "it needs at least one sequence"
     if transformed():
         return "it has no forward-mode derivatives, and does not run in torch.func's transformations or torch.jit.trace"
     return None
+
+
+def _cast_down(tensor: Tensor) -> bool:
+    """Whether autocast may have made this of float32, in which the core computes; there is nothing to gain by less."""
+    return tensor.dtype in (torch.bfloat16, torch.float16) and torch.is_autocast_enabled("cpu")
+
+
+def uncast(x: Tensor, states: Sequence[State] | None) -> tuple[Tensor, Sequence[State] | None]:
+    """Input that `unfit` has nothing against, as the core takes it: under autocast, in float32."""
+    if not torch.is_autocast_enabled("cpu"):
+        return x, states
+    x = x.float() if _cast_down(x) else x
+    return x, None if states is None else [tuple(p.float() if _cast_down(p) else p for p in s) for s in states]
 
 
 @remembered
@@ -144,9 +156,9 @@ class _Layer(torch.autograd.Function):
         upstream = (d_y, d_h_n, d_c_n)
         again = torch.is_grad_enabled()
         if again or _batched(upstream):
-            found = _backward_by_torch(
-                again, ctx.call.options, x, index, lengths, ctx.by_step, h_0, c_0, weights, wanted, upstream, ctx.masks
-            )
+            given = (ctx.call.options, x, index, lengths, ctx.by_step, h_0, c_0, weights, wanted, upstream, ctx.masks)
+            with torch.autocast("cpu", enabled=False):  # as the core, however backward is called
+                found = _backward_by_torch(again, *given)
         else:
             call, plan = ctx.call, ctx.plan
             found = calls.backward(

@@ -46,7 +46,7 @@ def run_stack(
         packed, after = run_packed(options, weights, packed, states, dropout, training)
         output, _ = pad_packed_sequence(packed, total_length=ragged.seq_len)
         return output, after
-    if not by_steps and fused.has_kernel(options) and ragged is None:
+    if not by_steps and ragged is None and fused.runs_padded(options, x):
         return _run_kernels(options, weights, x, None, states, dropout, training)
 
     output = x if ragged is None else ragged.clear(x)
@@ -124,7 +124,7 @@ def _run_directions(
     for direction, direction_weights in enumerate(weights):
         start = tuple(part[direction : direction + 1] for part in state)
         reverse = direction == 1
-        if by_steps or ragged is None or not fused.has_kernel(options):
+        if by_steps or ragged is None or not fused.runs_padded(options, x):
             own_masks = None if masks is None else masks[direction]
             output, end = loop.run_direction(options, direction_weights, x, start, ragged, reverse, own_masks)
         else:

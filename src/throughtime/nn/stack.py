@@ -157,6 +157,7 @@ def _run_native(
     by_step: bool = False,
     index: Tensor | None = None,
 ) -> tuple[Tensor, list[State]]:
+    x, states = native.uncast(x, states)
     ends: list[State] = []
     for layer, layer_weights in enumerate(call.weights):
         if layer and call.dropout:
@@ -204,6 +205,8 @@ def _run_again(
     call: Prepared, on_core: bool, x: Tensor, states: Sequence[State] | None, lengths: Lengths | None, again: Again
 ) -> tuple[Tensor, list[State]]:
     """Padded input through recomputation."""
+    if on_core:
+        x, states = native.uncast(x, states)
     seq_len, batch = x.shape[:2]
     ragged = None if lengths is None else check_lengths(lengths, seq_len, batch, x.device)
     start = zero_state(call.options, batch, x) if states is None else states

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from throughtime.nn import native
 from throughtime.nn.acting import acting, of_layer
 from throughtime.nn.base import Recurrent
 from throughtime.nn.lengths import Lengths, check_lengths
@@ -79,10 +80,11 @@ class Windows:
         """Checks the lengths, and that the layer's backend can run this, before the first window."""
         seq_len, batch = steps.shape[:2]
         ragged = None if lengths is None else check_lengths(lengths, seq_len, batch, steps.device)
+        options = acting(layer.options, layer.training)
+        if runs_natively(layer.backend, options, layer.weights_by_layer(), steps):
+            steps, states = native.uncast(steps, states)
         start = zero_state(layer.options, batch, steps) if states is None else states
-        windows = cls(layer, steps, start, Stretches(ragged, seq_len, batch))
-        runs_natively(layer.backend, windows._options, layer.weights_by_layer(), steps)
-        return windows
+        return cls(layer, steps, start, Stretches(ragged, seq_len, batch))
 
     @property
     def longest(self) -> int:
@@ -114,8 +116,8 @@ class Windows:
     def run(self, cut: Cut) -> tuple[Tensor, list[State]]:
         """The window's output (stop - first_error, batch, features), and one state a layer after it."""
         weights = self._weights()
-        native = runs_natively(self._layer.backend, self._options, weights, self._steps)
-        run = run_natively if native else run_plainly
+        on_core = runs_natively(self._layer.backend, self._options, weights, self._steps)
+        run = run_natively if on_core else run_plainly
         now = self._carried
         if cut.start == 0:  # otherwise the state before the window is a constant, truncation.md (4)
             now = [self._leaves(layer) for layer in range(len(now))]
