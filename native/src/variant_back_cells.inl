@@ -86,7 +86,7 @@ struct VariantBackCells {
             const int n = static_cast<int>(least(L, lay.H - u));
             const V d = load(row.d_m + u);
             switch (lay.options.cell) {
-                case Cell::lstm: output(row, u, d); break;
+                case Cell::lstm: output(row, u, n, d); break;
                 case Cell::gru: gru(row, u, n, d); break;
                 case Cell::rnn: put(row, 0, u, d * slope_of(row, u)); break;
                 case Cell::ind_rnn: ind_rnn(row, u, n, d); break;
@@ -109,7 +109,7 @@ struct VariantBackCells {
                 const V gain = vector(lay.norm_c_slot(), u);
                 d_c = real_part<T>(back.through(d_c, gain, load(normal + u), stats(row)[4]), n);
             }
-            lstm(row, u, n, d_c + load(row.d_c + u));
+            lstm(row, u, n, d_c, load(row.d_c + u));
         }
     }
 
@@ -173,9 +173,11 @@ private:
         });
     }
 
-    THROUGHTIME_INLINE void output(const VariantBackRow<T>& row, i64 u, V d_m) const {
-        V c = load(row.c + u);
-        if (lay.options.layer_norm) {
+    THROUGHTIME_INLINE void output(const VariantBackRow<T>& row, i64 u, int n, V d_m) const {
+        V c;
+        if (!lay.options.layer_norm) {
+            c = row.zone_c.off() ? load(row.c + u) : fresh_c(row, u, n);
+        } else {
             c = S::fma(vector(lay.norm_c_slot(), u), saved(row, lay.of_cell, u), vector(lay.bias_c_slot(), u));
         }
         const V tanh_c = hyperbolic_tangent<T>(c), o = saved(row, 3, u);
@@ -188,16 +190,22 @@ private:
         }
     }
 
-    THROUGHTIME_INLINE void lstm(const VariantBackRow<T>& row, i64 u, int n, V d_c) const {
+    // c before zoneout.
+    THROUGHTIME_INLINE V fresh_c(const VariantBackRow<T>& row, i64 u, int n) const {
+        return S::fma(saved(row, 1, u), load_part(row.c_prev + u, n), saved(row, 0, u) * saved(row, 2, u));
+    }
+
+    // through_h: of c before zoneout, by this step's h. d_c: of c, by later steps.
+    THROUGHTIME_INLINE void lstm(const VariantBackRow<T>& row, i64 u, int n, V through_h, V d_c) const {
         const bool peephole = lay.options.peephole;
         const int s = lay.options.coupled_gates ? 0 : 1, pi = lay.peephole_slot();
         const V i = saved(row, 0, u), f = saved(row, 1, u), g = saved(row, 2, u), c_prev = load_part(row.c_prev + u, n);
-        V d_fresh = row.zone_c.off() ? d_c : row.zone_c.to_fresh(d_c, u, n);
+        V d_fresh = through_h + (row.zone_c.off() ? d_c : row.zone_c.to_fresh(d_c, u, n));
         V d_prev = row.zone_c.off() ? V{} : row.zone_c.to_old(d_c, u, n);
         if (peephole) {
             const V delta_o = load(row.delta + (s + 2) * lay.Hp + u);
             d_fresh = S::fma(vector(pi + 2, u), delta_o, d_fresh);
-            add(row, slots.peephole + 2, u, delta_o * S::fma(f, c_prev, i * g));
+            add(row, slots.peephole + 2, u, delta_o * fresh_c(row, u, n));
         }
         const V to_f = lay.options.coupled_gates ? c_prev - g : c_prev;
         const V delta_f = d_fresh * to_f * (f * (T(1) - f));

@@ -12,7 +12,7 @@ struct VariantRow {
     const T* x;       // the input's side: sums with biases; layer_norm: normalised sums
     const T* sums;    // of the hidden side, hidden_slots
     T* saved;         // saved_width
-    T* c;             // LSTM: out
+    T* c;             // LSTM: out; may be c_prev
     T* y;             // out, P
     Zone<T> zone_h, zone_c;
 };
@@ -38,7 +38,7 @@ struct VariantCells {
         normalise(Groups<T>::of_hidden(lay), row.sums, row.saved + lay.of_hidden * lay.Hp, stats(row.saved) + 2);
     }
 
-    // New c of an LSTM, or h of the others.
+    // New c of an LSTM, before zoneout, or h of the others.
     // ahead(u): what else is done at a block of units.
     template <class Ahead>
     THROUGHTIME_INLINE void gates(const VariantRow<T>& row, Ahead&& ahead) const {
@@ -57,18 +57,20 @@ struct VariantCells {
         }
     }
 
-    // LSTM: o * tanh(c), into h, or where the projection reads it.
+    // LSTM: o * tanh(c), into h, or where the projection reads it; then c is zoned out, which h does not see.
     THROUGHTIME_INLINE void output(const VariantRow<T>& row) const {
         const bool layer_norm = lay.options.layer_norm;
+        const T* const fresh = fresh_c(row);
         Norm<T> norm{};
         if (layer_norm) {
-            norm = Norm<T>::template of<1>(row.c, lay.H, lay.Hp);
+            norm = Norm<T>::template of<1>(fresh, lay.H, lay.Hp);
             stats(row.saved)[4] = norm.scale;
         }
         for (i64 p = 0; p < lay.blocks; ++p) {
             const i64 u = p * L;
             const int n = static_cast<int>(least(L, lay.H - u));
-            V c = load(row.c + u);
+            V c = load(fresh + u);
+            if (!row.zone_c.off()) store(row.c + u, row.zone_c.mix(load_part(row.c_prev + u, n), c, u, n));
             if (layer_norm) {
                 const V normal = real_part<T>((c - norm.mean) * norm.scale, n);
                 store(row.saved + lay.of_cell * lay.Hp + u, normal);
@@ -116,6 +118,8 @@ private:
         if (!lay.options.layer_norm) return load(row.sums + slot * lay.Hp + u);
         return vector(lay.norm_hh_slot() + slot, u) * load(row.saved + (lay.of_hidden + slot) * lay.Hp + u);
     }
+    // An LSTM's c before zoneout.
+    THROUGHTIME_INLINE T* fresh_c(const VariantRow<T>& row) const { return row.zone_c.off() ? row.c : row.saved + 4 * lay.Hp; }
     THROUGHTIME_INLINE void keep(const VariantRow<T>& row, int slot, i64 u, V v) const { store(row.saved + slot * lay.Hp + u, v); }
     THROUGHTIME_INLINE void put(const VariantRow<T>& row, i64 u, int n, V h) const {
         if (!row.zone_h.off()) h = row.zone_h.mix(load_part(row.h_prev + u, n), h, u, n);
@@ -142,7 +146,7 @@ private:
         keep(row, 1, u, f);
         keep(row, 2, u, g);
         keep(row, 3, u, sigmoid<T>(a_o));
-        store(row.c + u, row.zone_c.off() ? fresh : row.zone_c.mix(c_prev, fresh, u, n));
+        store(fresh_c(row) + u, fresh);
     }
 
     THROUGHTIME_INLINE V gru(const VariantRow<T>& row, i64 u, int n) const {

@@ -17,7 +17,8 @@ from throughtime.equations.zoneout import zone_out, zone_out_back
 class LSTMStep:
     """One step, with all that its backward needs; arrays are (batch, size).
 
-    peephole_i, _f, _o: what these gates see of c_{t-1}, c_{t-1}, c_t. keep_c: zoneout's mask.
+    peephole_i, _f, _o: what these gates see of c_{t-1}, c_{t-1}, and c_t before
+    zoneout. keep_c: zoneout's mask.
     """
 
     of_x: Product
@@ -44,8 +45,8 @@ class LSTMStep:
         d_h, d_c_later = d_state
 
         d_o, d_c_through_h = self.readout.back(d_h, d)
-        d_c = d_c_later + d_c_through_h  # lstm.md (7)
-        d_c_kept, d_c_new = zone_out_back(self.keep_c, d_c)  # zoneout-and-dropout.md (6)
+        d_c_kept, d_c_new = zone_out_back(self.keep_c, d_c_later)  # zoneout-and-dropout.md (6)
+        d_c_new = d_c_new + d_c_through_h  # lstm.md (7)
         delta_o = d_o * d_sigmoid(self.o)  # lstm.md (8)
         d_c_new = d_c_new + self.peephole_o.back(delta_o, d)  # lstm-variants.md (4)
 
@@ -84,7 +85,7 @@ def lstm_step(direction: Direction, x: Array, state: State) -> LSTMStep:
     peephole_o = peephole(direction, "o", c_new)
     o = sigmoid(a["o"] + peephole_o.value)  # lstm.md (4)
     c = zone_out(direction.keep_c, c_before, c_new)  # zoneout-and-dropout.md (2)
-    readout = read_out(direction.parameters, o, c)  # lstm.md (6)
+    readout = read_out(direction.parameters, o, c_new)  # lstm.md (6); zoneout-and-dropout.md (2)
     return LSTMStep(
         of_x=of_x,
         of_h=of_h,

@@ -154,7 +154,7 @@ class LSTM(Recurrent):
         proj_size: 0, or the features of h_t = weight_hr (o ⊙ tanh(c_t)), fewer than hidden_size; h_0 and h_n then have
             proj_size features, c_0 and c_n hidden_size (Sak et al. 2014).
         layer_norm: as in `RNN`, over the rows of all gates, and h_t = o ⊙ tanh(norm_c ⊙ LN(c_t) + bias_c).
-        zoneout: as in `RNN`: one share for h and c, or the pair (of h, of c).
+        zoneout: as in `RNN`: one share for h and c, or the pair (of h, of c). h_t and o read c_t before its zoneout.
         peephole: i and f also see c_{t-1}, and o sees c_t, each unit its own by weight_peephole (Gers et al. 2002).
         coupled_gates: i = 1 − f; the gates, and so the rows of the parameters, are f, g, o (Greff et al. 2017).
         forget_bias: what the forget gate's bias sums to at the start: its rows of bias_ih become this, its rows of

@@ -50,11 +50,11 @@ def lstm(options: LayerOptions, parameters: Named, recurrent: Tensor | None) -> 
             c = torch.addcmul(f * c_before, found["i"], g)
         else:
             c = blend(g, c_before, f)  # i = 1 − f
-        # The output gate sees the new cell state before zoneout, h the one after it.
+        # The output gate and h see the new cell state, zoneout or not; the next step sees what zoneout leaves of it.
         a_o = torch.addcmul(by_gate["o"], peepholes["o"], c) if peepholes else by_gate["o"]
         o = found["o"] = torch.sigmoid(a_o)
-        c = keep_c(zone[1], c_before, c)
         h = o * torch.tanh(c if gain_c is None else normalise(c, gain_c, bias_c))
+        c = keep_c(zone[1], c_before, c)
         if weight_hr is not None:
             h = functional.linear(h, weight_hr)
         return (keep_h(zone[0], h_before, h), c), found

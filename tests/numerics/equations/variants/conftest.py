@@ -98,10 +98,9 @@ def _lstm(
     i = 1 - f if options.coupled_gates else torch.sigmoid(a["i"] + p_i[0] * c)
     new = f * c + i * torch.tanh(a["g"])
     o = torch.sigmoid(a["o"] + p_o * new)
-    c = keep * c + (1 - keep) * new
-    read = layer_norm(c, c.shape, p["norm_c"], p.get("bias_c"), NORM_EPS) if options.layer_norm else c
-    h = o * torch.tanh(read)
-    return (p["weight_hr"] @ h if options.proj_size else h), c
+    read = layer_norm(new, new.shape, p["norm_c"], p.get("bias_c"), NORM_EPS) if options.layer_norm else new
+    h = o * torch.tanh(read)  # of the new cell state, whatever zoneout keeps: Krueger et al. 2017
+    return (p["weight_hr"] @ h if options.proj_size else h), keep * c + (1 - keep) * new
 
 
 def _vector_step(
