@@ -96,7 +96,7 @@ public:
     static std::size_t workspace_size(const Layout<T>& lay, i64 batch) {
         const i64 tokens = chunk_size(lay, batch);
         return Workspace::size_of<T>(tokens * lay.input_width()) + Workspace::size_of<const T*>(tokens) +
-               9 * Workspace::size_of<T*>(batch) + (lay.options.recurrent_mask ? Workspace::size_of<T>(batch * lay.Hp) : 0);
+               kLists * Workspace::size_of<T*>(batch) + (lay.options.recurrent_mask ? Workspace::size_of<T>(batch * lay.Hp) : 0);
     }
     // Shared by the threads of a direction: zeros, c without `saved`, and the first half's results.
     static std::size_t shared_size(const Layout<T>& lay, i64 batch) {
@@ -122,6 +122,8 @@ public:
     }
 
 protected:
+    static constexpr int kLists = 9;
+
     i64 time(i64 done) const { return d_.reverse ? layer_.plan.steps - 1 - done : done; }
     i64 rank(i64 row) const { return share_.rank(row); }
     // Rows of this thread that have a step t.
@@ -136,8 +138,8 @@ protected:
         };
         gates_ = reinterpret_cast<T*>(piece(Workspace::size_of<T>(chunk_tokens_ * lay_.input_width())));
         x_rows_ = reinterpret_cast<const T**>(piece(Workspace::size_of<const T*>(chunk_tokens_)));
-        T*** const lists[] = {const_cast<T***>(&at_.h_prev), const_cast<T***>(&at_.left), const_cast<T***>(&at_.c_prev),
-                              const_cast<T***>(&at_.gates), &at_.y, &at_.c, &at_.saved, &at_.reset_h, &at_.update};
+        T*** const lists[kLists] = {const_cast<T***>(&at_.h_prev), const_cast<T***>(&at_.left), const_cast<T***>(&at_.c_prev),
+                                          const_cast<T***>(&at_.gates), &at_.y, &at_.c, &at_.saved, &at_.reset_h, &at_.update};
         for (T*** list : lists) {
             *list = reinterpret_cast<T**>(piece(Workspace::size_of<T*>(rows_)));
         }

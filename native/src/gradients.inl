@@ -185,7 +185,7 @@ static void gradient_of_parameters(const BackwardLayer<T>& layer, const Backward
             const T* const d_gates = d.d_gates + first * width;
             const T* const* const masks = masked ? rows[4] : nullptr;
             const i64 after = first + n, next = after < tokens ? find_rows(after, rows_of[(chunk + 1) % 2]) : 0;
-            Ahead<T> ahead;
+            NextRows<T> ahead;
             ahead.add(d_gates + n * width + x.first_column(), width, x.columns(), next);
             if (!together) ahead.add(d_gates + n * width + h.first_column(), width, h.columns(), next);
             ahead.add(rows_of[(chunk + 1) % 2][0], x.columns() > 0 ? lay.I : 0, next);
@@ -282,7 +282,7 @@ static void project_backward(const Options& options, const T* packed, const T* x
             const i64 n = least(kTokens, rows - first), next = least(kTokens, rows - first - n);
             for (i64 i = 0; i < n; ++i) from[i] = x + (first + i) * stride;
             const T* const d_rows = d_projected + first * width;
-            Ahead<T> ahead;
+            NextRows<T> ahead;
             ahead.add(d_rows + n * width + gradient.first_column(), width, gradient.columns(), next);
             ahead.add(x + (first + n) * stride, stride, lay.I, next);
             Gradient::add(d_rows, width, n, {{gradient, from, sums}}, ahead, work + thread * work_size);

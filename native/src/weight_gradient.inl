@@ -15,7 +15,7 @@ struct WeightProduct {
 // a few lines a row, which the processor's own prefetching does not follow. A few lines at a time: many would wait for each
 // other, and the product behind them.
 template <class T>
-class Ahead {
+class NextRows {
 public:
     // `length` elements of each of `count` rows, `stride` apart, or where `rows` says.
     void add(const T* first, i64 stride, i64 length, i64 count) { add({first, nullptr, stride, length, count}); }
@@ -105,7 +105,7 @@ public:
 
     // Adds `count` <= kTokens tokens, their d_gates rows gates_stride apart, to gradients of the same columns of d_gates.
     template <int N>
-    static void add(const T* d_gates, i64 gates_stride, i64 count, const Term (&terms)[N], Ahead<T>& ahead, T* work) {
+    static void add(const T* d_gates, i64 gates_stride, i64 count, const Term (&terms)[N], NextRows<T>& ahead, T* work) {
         const i64 first_column = terms[0].gradient.first_, last_column = terms[0].gradient.last_;
         if (first_column == last_column) return;
         d_gates += terms[0].gradient.product_.first_slot * terms[0].gradient.lay_.Hp;
@@ -187,7 +187,7 @@ private:
     }
 
     template <int NV>
-    static void add_panel(const T* tiles, i64 count, i64 columns, const T* panel, T* sums, Ahead<T>& ahead) {
+    static void add_panel(const T* tiles, i64 count, i64 columns, const T* panel, T* sums, NextRows<T>& ahead) {
         i64 c = 0;
         if constexpr (NV <= 2) {  // sums enough to keep the processor busy
             for (; c + 2 * kTile <= columns; c += 2 * kTile) {
@@ -206,12 +206,12 @@ private:
     }
 
     template <int R, int NV, class Left>
-    static THROUGHTIME_INLINE void add_tile(i64 count, const T* panel, T* sums, Ahead<T>& ahead, const Left& left) {
+    static THROUGHTIME_INLINE void add_tile(i64 count, const T* panel, T* sums, NextRows<T>& ahead, const Left& left) {
         Vec<T> acc[R][NV]{};
-        for (i64 some = 0; some < count; some += Ahead<T>::kEvery) {
+        for (i64 some = 0; some < count; some += NextRows<T>::kEvery) {
             ahead.go_on();
 #pragma GCC unroll kUnrolled
-            for (i64 k = some; k < least(count, some + Ahead<T>::kEvery); ++k, panel += NV * L) {
+            for (i64 k = some; k < least(count, some + NextRows<T>::kEvery); ++k, panel += NV * L) {
                 prefetch_panel<T, NV>(panel);  // where the first cache does not hold it whole
                 add_products<T, R, NV>([&](int r) { return left(r, k); }, panel, acc);
             }

@@ -106,8 +106,7 @@ class Recurrent(torch.nn.Module):
             for kind, name in zip(kinds(self.options), names, strict=True)
             if kind in NEUTRAL and name in self._parameters
         }
-        if torch.__future__.get_swap_module_params_on_conversion():
-            self.invalidate()
+        self._let_go_for_swap()
         plain = state_dict.get(prefix + self._names[0][0][0])
         if isinstance(plain, Tensor) and not any(prefix + name in state_dict for name in added):
             for name, value in added.items():
@@ -136,6 +135,11 @@ class Recurrent(torch.nn.Module):
         """
         forget([weight for direction in self.all_weights for weight in direction])
 
+    def _let_go_for_swap(self) -> None:
+        """torch.utils.swap_tensors refuses a parameter that anyone refers to weakly, as what is kept packed does."""
+        if torch.__future__.get_swap_module_params_on_conversion():
+            self.invalidate()
+
     def stream(self, batch: int = 1) -> Stream:
         """An object whose `step(x_t)` advances `batch` sequences by one time step, from a state of zeros.
 
@@ -149,8 +153,7 @@ class Recurrent(torch.nn.Module):
         cudnn.flatten(self.options, self.all_weights, self.batch_first)
 
     def _apply(self: _Self, fn: Callable[..., Any], recurse: bool = True) -> _Self:
-        if torch.__future__.get_swap_module_params_on_conversion():
-            self.invalidate()  # torch.utils.swap_tensors refuses a parameter that anyone refers to weakly
+        self._let_go_for_swap()
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         self.flatten_parameters()
         return self
