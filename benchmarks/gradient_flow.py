@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from throughtime import nn
 from throughtime.flow import GradientFlow, measure
 from throughtime.flow.plot import draw, save
-from throughtime.flow.tasks import Adding, Experiment, Outcome, run
+from throughtime.flow.tasks import Adding, Experiment, Outcome, run, scored_sequences
 from throughtime.flow.themes import COLOURS, Theme, colours
 from throughtime.flow.verdict import EXPLODING, VANISHING
 from throughtime.nn.base import Recurrent
@@ -87,6 +87,11 @@ def clipping_runs(steps: int = 150) -> dict[str, Outcome]:
     }
 
 
+def constant_loss(experiment: Experiment) -> float:
+    """Mean squared error of the answer 1, the expected sum, on the sequences that the experiment is scored on."""
+    return float((scored_sequences(experiment).target - 1.0).square().mean())
+
+
 def _measured(make: Callable[[], Recurrent]) -> GradientFlow:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(SEED)
@@ -128,8 +133,12 @@ def reach_picture(flows: Mapping[str, GradientFlow], theme: Theme) -> "Figure":
 
 
 def loss_picture(flows: Mapping[str, GradientFlow], theme: Theme) -> "Figure":
-    """‖∂L/∂h_t‖ against t, of a loss on the last state alone."""
+    """‖∂L/∂h_t‖ against t, of a loss on the last state alone; of the LSTM that keeps its memory in c, ‖∂L/∂c_t‖ too."""
     figure, (panel,) = _panels(theme)
+    chrono, colour = flows["LSTM, chrono"].worst, _colours(theme)["LSTM, chrono"]
+    assert chrono.loss_to_c is not None
+    panel.plot(STEPS - chrono.distance, chrono.loss_to_c.median, ":", color=colour)
+    _name(panel, "LSTM, chrono: ∂L/∂c$_t$", (40.0, 0.04), colour)
     lines = {name: (STEPS - flow.worst.distance, flow.worst.loss_to_h.median) for name, flow in flows.items()}
     places = {
         "sigmoid RNN": (STEPS - 4.0, STEPS + 6, 1e-5),
@@ -144,7 +153,7 @@ def loss_picture(flows: Mapping[str, GradientFlow], theme: Theme) -> "Figure":
     panel.set_ylim(_LOWEST, 5)
     panel.set_title("What a loss on the last state sends to the state after each step, before training")
     panel.set_xlabel("step t")
-    panel.set_ylabel("norm of ∂L/∂h$_t$ (of ∂L/∂h$_T$: 1)")
+    panel.set_ylabel("norm of ∂L/∂h$_t$, dotted ∂L/∂c$_t$ (of ∂L/∂h$_T$: 1)")
     return figure
 
 
@@ -178,14 +187,28 @@ def clipping_picture(outcomes: Mapping[str, Outcome], theme: Theme) -> "Figure":
         _lines(panel, lines, places, palette)
         panel.set_xlim(0, longest)
         panel.set_xlabel("training step")
-    baseline = next(iter(outcomes.values())).baseline
-    _level(losses, baseline, f"without memory: {baseline:.4f}", theme, side="top")
+    constant = constant_loss(next(iter(outcomes.values())).experiment)
+    _level(losses, constant, f"answering 1 always: {constant:.4f}", theme, side="top")
     losses.set_ylim(bottom=0.01)
+    _enlarged(losses, outcomes["clipped to 1"], constant, theme)
     norms.set_title("Gradient norm, before clipping")
     norms.set_ylabel("norm of ∂L/∂(all parameters)")
     losses.set_title("Loss on held-out sequences")
     losses.set_ylabel("mean squared error")
     return figure
+
+
+def _enlarged(panel: Any, outcome: Outcome, constant: float, theme: Theme) -> None:
+    """The held-out loss again, on a linear scale, in the panel's empty part: beside the other its swings are flat."""
+    look = colours(theme)
+    inset = panel.inset_axes((0.42, 0.215, 0.56, 0.25))
+    steps = [progress.step for progress in outcome.history]
+    inset.plot(steps, [progress.held_out_loss for progress in outcome.history], color=look.lines[0], linewidth=1)
+    inset.axhline(constant, color=look.muted, linewidth=1, linestyle=(0, (4, 3)), zorder=3)
+    inset.set_xlim(0, steps[-1])
+    inset.set_ylim(0, 0.6)
+    inset.tick_params(labelsize=8)
+    inset.set_title("clipped to 1, linear scale", fontsize=8.5, fontweight="normal", pad=3)
 
 
 def _colours(theme: Theme) -> dict[str, str]:

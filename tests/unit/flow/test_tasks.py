@@ -13,6 +13,7 @@ from torch import Tensor
 
 from throughtime.flow.tasks import (
     Adding,
+    Batch,
     CopyMemory,
     Experiment,
     Parity,
@@ -21,9 +22,10 @@ from throughtime.flow.tasks import (
     digits,
     experiment,
     run,
+    scored_sequences,
 )
 from throughtime.flow.tasks.__main__ import main
-from throughtime.flow.tasks.training import Trained
+from throughtime.flow.tasks.training import Model, Trained, evaluate
 from throughtime.spec import tolerances
 from throughtime.spec.errors import OptionError
 
@@ -177,6 +179,22 @@ def test_an_experiment_is_its_arguments_alone() -> None:
     assert one.history[-1].held_out_loss == one.loss == one.score
     assert one.flow.sequences == 16
     assert json.loads(json.dumps(one.to_dict()))["verdict"] == one.flow.verdict
+
+
+def test_the_sequences_that_are_scored(monkeypatch: pytest.MonkeyPatch) -> None:
+    scored: list[Tensor] = []
+
+    def evaluating(model: Model, task: Task, batch: Batch) -> tuple[float, float]:
+        scored.append(batch.input)
+        return evaluate(model, task, batch)
+
+    monkeypatch.setattr(experiment, "evaluate", evaluating)
+    asked = Experiment("adding", "RNN", **SMALL, seed=3)
+    run(asked)
+    found = scored_sequences(asked)
+    assert found.input.shape == (6, 20, 2)
+    assert torch.equal(scored[-1], found.input)
+    assert not torch.equal(found.input, scored_sequences(Experiment("adding", "RNN", **SMALL)).input)
 
 
 def test_training_learns_stops_and_says_when_it_diverges() -> None:

@@ -1,7 +1,8 @@
 """The adding problem: two numbers of a long sequence are marked; give their sum.
 
-Source: Hochreiter & Schmidhuber 1997, "Long Short-Term Memory"; in the form of Le et al. 2015, "A Simple Way to
-Initialize Recurrent Networks of Rectified Linear Units": one mark in each half, no other values.
+Source: Hochreiter & Schmidhuber 1997, "Long Short-Term Memory"; with marks of 1 and 0 and no other values, as in Le et
+al. 2015, "A Simple Way to Initialize Recurrent Networks of Rectified Linear Units"; and one mark in each half, as in
+Arjovsky, Shah & Bengio 2016, "Unitary Evolution Recurrent Neural Networks".
 """
 
 import torch

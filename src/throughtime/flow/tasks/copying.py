@@ -22,7 +22,8 @@ class CopyMemory(Task):
     """Input, one of 10 categories a step (8 symbols, blank, go): 10 symbols, lag - 1 blanks, go, 10 blanks.
 
     Target (seq_len, batch): blank for lag + 10 steps, then the 10 symbols; the loss is the mean cross-entropy of all
-    lag + 20 steps. Without memory one is sure of the blanks and at a loss for the symbols: 10 ln 8 / (lag + 20).
+    lag + 20 steps. Who has no memory, but knows which step it is at, is sure of the blanks and at a loss for the
+    symbols: 10 ln 8 / (lag + 20).
     """
 
     name = "copy"

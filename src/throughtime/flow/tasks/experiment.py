@@ -14,7 +14,7 @@ from throughtime.flow.tasks.adding import Adding
 from throughtime.flow.tasks.copying import CopyMemory
 from throughtime.flow.tasks.digits import SequentialDigits
 from throughtime.flow.tasks.parity import Parity
-from throughtime.flow.tasks.task import Task
+from throughtime.flow.tasks.task import Batch, Task
 from throughtime.flow.tasks.training import Model, Progress, evaluate, train
 from throughtime.spec.cells import GATES
 from throughtime.spec.errors import OptionError
@@ -86,9 +86,10 @@ class Experiment:
 class Outcome:
     """What came of an experiment.
 
-    loss: on held-out sequences; baseline: of a predictor without memory. score: the task's metric. diverged: the loss
-    or the gradient was not finite, and training ended there with the last finite weights. flow: measured on held-out
-    sequences with the task's loss; None where it diverged so far that float64 cannot hold the states.
+    loss: on held-out sequences; baseline: of the task, as `Task` has it: what the best predictor without memory, which
+    knows step and input, expects over all sequences. score: the task's metric. diverged: the loss or the gradient was
+    not finite, and training ended there with the last finite weights. flow: measured on held-out sequences with the
+    task's loss; None where it diverged so far that float64 cannot hold the states.
     """
 
     experiment: Experiment
@@ -128,6 +129,15 @@ def make_task(experiment: Experiment) -> Task:
         raise OptionError(f"task {experiment.task} does not take these options: {error}") from None
 
 
+def scored_sequences(experiment: Experiment) -> Batch:
+    """The held-out sequences that `run` scores on.
+
+    Raises:
+        OptionError: as `make_task`.
+    """
+    return make_task(experiment).held_out(experiment.held_out, _generator(experiment.seed, 1))
+
+
 def run(experiment: Experiment, report: Callable[[Progress], None] = lambda progress: None) -> Outcome:
     """Trains, scores and measures. torch's own generator is left as it was.
 
@@ -141,7 +151,7 @@ def run(experiment: Experiment, report: Callable[[Progress], None] = lambda prog
         torch.manual_seed(experiment.seed)
         model = Model(task, experiment.cell, experiment.hidden_size, experiment.options)
         make_optimiser = _OPTIMISERS[experiment.optimiser]
-        held_out = task.held_out(experiment.held_out, _generator(experiment.seed, 1))
+        held_out = scored_sequences(experiment)
         trained = train(
             model,
             task,

@@ -14,8 +14,8 @@ from throughtime.flow.tasks.task import Batch, Task, check_length
 class Parity(Task):
     """Input: a random bit a step, as -1 or 1. Target (seq_len, batch): 1 where the number of ones up to there is odd.
 
-    The loss is the mean over the steps that count, the score that of the last step. Who sees one bit alone knows the
-    first answer and nothing of the others: ln 2 each.
+    The loss is the mean over the steps that count, the score that of the last step. Who sees one bit alone, and which
+    step it is at, knows the first answer and nothing of the others: ln 2 each.
 
     Args:
         length: steps.
