@@ -35,7 +35,7 @@ class RNN(Recurrent):
         bidirectional: also runs each layer from the last step to the first; outputs are concatenated.
         device, dtype: of the parameters.
         layer_norm: normalises W_ih x and W_hh h over their features, each with a gain of its own (norm_ih, norm_hh),
-            before the biases are added (Ba et al. 2016).
+            before the biases are added: as Ba et al. 2016 do in LSTM and GRU; in a plain RNN they normalise the sum.
         zoneout: share of h_t that keeps its value of the step before while training; in evaluation, old and new are
             mixed by this share (Krueger et al. 2017).
         recurrent_dropout: share of h_{t-1} that does not reach W_hh while training, the same at all steps of a sequence
@@ -44,8 +44,8 @@ class RNN(Recurrent):
             et al. 2018).
         init: "torch", "orthogonal", "xavier" or, with relu, "identity"; see `throughtime.nn.initial.check_init`.
         recompute: True: training keeps the state every √seq_len steps only, and computes the steps between again in the
-            backward pass: same gradients, a fraction of the memory, about a third more time. A number instead says how
-            many steps. See `throughtime.nn.recompute`.
+            backward pass: same gradients, a fraction of the memory, a third to a half more time. A number instead says
+            how many steps. See `throughtime.nn.recompute`.
         backend: "auto": the native core where it can run (CPU, float32 or float64), torch operations elsewhere: same
             numbers. "torch": torch operations always. "native": the core, or an error that says why not. Under autocast
             on a CPU the core goes on in float32, and so does its output; "torch" casts as torch's layers do.
@@ -94,13 +94,13 @@ class RNN(Recurrent):
 
 
 class GRU(Recurrent):
-    """Gated recurrent unit, gates r, z, n: h_t = (1 − z) ⊙ n + z ⊙ h_{t-1}. Drop-in for `torch.nn.GRU`.
+    """Gated recurrent unit, gates r and z, candidate n: h_t = (1 − z) ⊙ n + z ⊙ h_{t-1}. Drop-in for `torch.nn.GRU`.
 
     Args:
         input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, device, dtype, zoneout,
             recurrent_dropout, weight_dropout, recompute, backend: as in `RNN`.
         reset_after: True: n = tanh(W_in x + b_in + r ⊙ (W_hn h + b_hn)), as torch, cuDNN and Keras have it. False:
-            n = tanh(W_in x + b_in + W_hn (r ⊙ h) + b_hn), as first published (Cho et al. 2014).
+            n = tanh(W_in x + b_in + W_hn (r ⊙ h) + b_hn), as in the published paper (Cho et al. 2014).
         layer_norm: as in `RNN`; the rows of r and z are normalised together, those of n by themselves.
         init: "torch", "orthogonal", "xavier" or ("chrono", t_max); see `throughtime.nn.initial.check_init`.
 
@@ -146,17 +146,19 @@ class GRU(Recurrent):
 
 
 class LSTM(Recurrent):
-    """Long short-term memory, gates i, f, g, o: c_t = f ⊙ c_{t-1} + i ⊙ g, h_t = o ⊙ tanh(c_t). Drop-in for torch's.
+    """Long short-term memory: c_t = f ⊙ c_{t-1} + i ⊙ g, h_t = o ⊙ tanh(c_t). Drop-in for `torch.nn.LSTM`.
+
+    i, f and o are gates, g is the candidate; the parameters' rows are i, f, g, o.
 
     Args:
         input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, device, dtype,
             recurrent_dropout, weight_dropout, recompute, backend: as in `RNN`.
         proj_size: 0, or the features of h_t = weight_hr (o ⊙ tanh(c_t)), fewer than hidden_size; h_0 and h_n then have
             proj_size features, c_0 and c_n hidden_size (Sak et al. 2014).
-        layer_norm: as in `RNN`, over the rows of all gates, and h_t = o ⊙ tanh(norm_c ⊙ LN(c_t) + bias_c).
+        layer_norm: as in `RNN`, over the rows of gates and candidate, and h_t = o ⊙ tanh(norm_c ⊙ LN(c_t) + bias_c).
         zoneout: as in `RNN`: one share for h and c, or the pair (of h, of c). h_t and o read c_t before its zoneout.
         peephole: i and f also see c_{t-1}, and o sees c_t, each unit its own by weight_peephole (Gers et al. 2002).
-        coupled_gates: i = 1 − f; the gates, and so the rows of the parameters, are f, g, o (Greff et al. 2017).
+        coupled_gates: i = 1 − f; the rows of the parameters are f, g, o (Greff et al. 2017).
         forget_bias: what the forget gate's bias sums to at the start: its rows of bias_ih become this, its rows of
             bias_hh 0. None leaves what `init` gives. A value like 1 lets memory last from the first step of training on
             (Jozefowicz et al. 2015).

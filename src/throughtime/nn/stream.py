@@ -57,7 +57,7 @@ class Stream:
         Args:
             x: (batch, input_size), the input at this step.
         Returns:
-            (batch, hidden_size), the last layer's h at this step.
+            (batch, hidden_size), the last layer's h at this step; with a projection (batch, proj_size).
         Raises:
             ShapeError: x has another shape, dtype or device than the layer.
         """

@@ -47,7 +47,7 @@ class LayerOptions:
         reset_after: GRU only. True: n = tanh(W x + b_in + r ⊙ (W h + b_hn)) (cuDNN, torch, Keras); False:
             n = tanh(W x + b_in + W (r ⊙ h) + b_hn) (Cho et al. 2014).
         layer_norm: RNN, GRU, LSTM. W x and W h are each normalised before their biases, and an LSTM's c before its tanh
-            (Ba et al. 2016).
+            (Ba et al. 2016, for LSTM and GRU; in a plain RNN they normalise the sum).
         zoneout: shares (of h, of c) in 0 ≤ p < 1 that keep their value of the step before (Krueger et al. 2017); c
             only for an LSTM.
         recurrent_dropout: RNN, GRU, LSTM. Share in 0 ≤ p < 1 of h_{t-1}, the same at every step of a sequence, that
@@ -55,7 +55,7 @@ class LayerOptions:
         weight_dropout: RNN, GRU, LSTM. Share in 0 ≤ p < 1 of weight_hh that is zero while training, the same for the
             whole call (DropConnect, Merity et al. 2018).
         peephole: LSTM only. i and f see p ⊙ c_{t-1}, o sees p ⊙ c_t (Gers et al. 2002).
-        coupled_gates: LSTM only. i = 1 − f; the gates are f, g, o (Greff et al. 2017).
+        coupled_gates: LSTM only. i = 1 − f; the row blocks are f, g, o (Greff et al. 2017).
         proj_size: LSTM only. 0, or features of h_t = weight_hr (o ⊙ tanh(c_t)), fewer than hidden_size of every layer
             (Sak et al. 2014).
     Raises:

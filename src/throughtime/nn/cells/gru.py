@@ -24,7 +24,7 @@ from throughtime.spec.cells import LayerOptions
 
 
 def gru(options: LayerOptions, parameters: Named, recurrent: Tensor | None) -> Cell:
-    """h_t = (1 − z) ⊙ n + z ⊙ h_{t-1}, gates r, z, n. Source: docs/derivations/gru.md."""
+    """h_t = (1 − z) ⊙ n + z ⊙ h_{t-1}, gates r and z, candidate n. Source: docs/derivations/gru.md."""
     return (_reset_after if options.reset_after else _reset_before)(options, parameters, recurrent)
 
 
@@ -61,7 +61,7 @@ def _reset_after(options: LayerOptions, parameters: Named, recurrent: Tensor | N
 
 
 def _reset_before(options: LayerOptions, parameters: Named, recurrent: Tensor | None) -> Cell:
-    """GRU as first published: the reset gate acts on h before the candidate's product.
+    """GRU as in the published paper: the reset gate acts on h before the candidate's product.
 
     Source: Cho et al. 2014, "Learning Phrase Representations using RNN Encoder–Decoder", with both biases kept.
     """

@@ -24,7 +24,7 @@ from throughtime.spec.cells import LayerOptions, peephole_gates
 
 
 def lstm(options: LayerOptions, parameters: Named, recurrent: Tensor | None) -> Cell:
-    """c_t = f ⊙ c_{t-1} + i ⊙ g, h_t = o ⊙ tanh(c_t). Source: docs/derivations/lstm.md."""
+    """c_t = f ⊙ c_{t-1} + i ⊙ g, h_t = o ⊙ tanh(c_t), gates i, f, o, candidate g. Source: docs/derivations/lstm.md."""
     weight = parameters["weight_hh"]
     rows, gates = weight.shape[0], options.gates
     add_recurrent = recurrence(weight, parameters.get("norm_hh"))
