@@ -54,6 +54,26 @@ def test_what_differs_between_the_two_is_left_to_the_library(character: str) -> 
     assert quick(f"q{character}") is None
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_marks_without_end_are_left_to_the_library(kind: TokenizerKind, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python sorts marks that are out of order in quadratic time: 24 s for these."""
+    longest = 0
+    normalize = unicodedata.normalize
+
+    def measured(form: str, text: str) -> str:
+        nonlocal longest
+        longest = max(longest, len(text))
+        return normalize(form, text)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(unicodedata, "normalize", measured)
+    text = "a good film, " + "a" + "\u0301\u0323" * 60_000 + " indeed"
+    assert PIECES[kind, True](text) == PIECES[kind, True].by_library(text)
+    assert longest == 0
+    few = "a" + "\u0323\u0301" * 10 + " e\u0301 \u1112\u1161\u11ab" * 20
+    assert PIECES[kind, True](few) == PIECES[kind, True].by_library(few)
+    assert longest == len(few)
+
+
 def test_other_tokenizers_are_left_to_the_library() -> None:
     tokenizer = pipeline("bpe", True)
     assert quick_pieces(tokenizer) is None
