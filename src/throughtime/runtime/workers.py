@@ -20,13 +20,15 @@ class Workers(Generic[_Item, _Result]):
 
     The core takes one item faster with all its threads than with one; but many items are faster side by side: no thread
     waits for another at the end of each, nor for what Python does between them. To be used as a context; at its end,
-    what has not begun is dropped.
+    what has not begun is dropped. A forked child has none of the threads, and would wait for them for ever: there the
+    caller does all work itself.
     """
 
     def __init__(self, function: Callable[[_Item], _Result]) -> None:
         self._function = function
         self.count = kernels.threads()
         self._pool: ThreadPoolExecutor | None = None
+        self._process = os.getpid()
 
     def __enter__(self) -> "Workers[_Item, _Result]":
         return self
@@ -34,7 +36,7 @@ class Workers(Generic[_Item, _Result]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
-        if self._pool is not None:
+        if self._pool is not None and not self._is_forked():
             self._pool.shutdown(cancel_futures=True)
 
     def share(self, items: int) -> bool:
@@ -50,15 +52,18 @@ class Workers(Generic[_Item, _Result]):
         if futures is None:
             results = self._here(items)
             return lambda: results
-        process = os.getpid()
-        # A forked child has none of the threads, and would wait for ever.
-        return lambda: [f.result() for f in futures] if os.getpid() == process else self._here(items)
+        return lambda: self._here(items) if self._is_forked() else [f.result() for f in futures]
+
+    def _is_forked(self) -> bool:
+        return os.getpid() != self._process
 
     def _here(self, items: Sequence[_Item]) -> list[_Result]:
         return [self._function(item) for item in items]
 
     def _submit(self, items: Sequence[_Item]) -> list["Future[_Result]"] | None:
-        """None where no thread can be had: the system has none left, or Python is about to end."""
+        """None where no thread can be had: the system has none left, Python is about to end, or this is a fork."""
+        if self._is_forked():
+            return None
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self.count, "throughtime", kernels.limit_threads, (1,))
         futures: list[Future[_Result]] = []

@@ -3,7 +3,7 @@
 import multiprocessing
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -94,6 +94,21 @@ def test_without_a_thread_to_have_the_caller_works(monkeypatch: pytest.MonkeyPat
         assert workers.start(range(10))() == [2 * number for number in range(10)]
 
 
+def in_a_child(function: Callable[[], list[int]]) -> list[int]:
+    """What the function gives in a forked child, which must come to its end."""
+    context = multiprocessing.get_context("fork")
+    answers = context.SimpleQueue()
+    child = context.Process(target=lambda: answers.put(function()))
+    child.start()
+    child.join(20)
+    alive = child.is_alive()
+    child.kill()
+    assert not alive
+    assert child.exitcode == 0
+    answer: list[int] = answers.get()
+    return answer
+
+
 def test_a_forked_child_waits_for_no_threads() -> None:
     def slow(number: int) -> int:
         time.sleep(0.01)
@@ -101,12 +116,19 @@ def test_a_forked_child_waits_for_no_threads() -> None:
 
     with Workers(slow) as workers:
         finish = workers.start(range(20))
-        context = multiprocessing.get_context("fork")
-        answers = context.SimpleQueue()
-        child = context.Process(target=lambda: answers.put(finish()))
-        child.start()
-        child.join(20)
-        alive = child.is_alive()
-        child.kill()
-        assert not alive
-        assert answers.get() == finish() == [-number for number in range(20)]
+        assert in_a_child(finish) == finish() == [-number for number in range(20)]
+
+
+def test_a_forked_child_goes_on_with_what_has_not_begun() -> None:
+    def negative(number: int) -> int:
+        return -number
+
+    def answers() -> Iterator[int]:
+        with Workers(negative) as workers:
+            for first in (0, 20, 40):
+                yield from workers.start(range(first, first + 20))()
+
+    asked = answers()
+    assert [next(asked) for _ in range(20)] == [-number for number in range(20)]
+    assert in_a_child(lambda: list(asked)) == [-number for number in range(20, 60)]
+    assert list(asked) == [-number for number in range(20, 60)]
