@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+from tokenizers import models
 
 from throughtime.runtime.model_dir import write_model_directory
+from throughtime.runtime.pipelines import pipeline
 from throughtime.spec.model import (
     EncoderConfig,
     HeadConfig,
@@ -27,11 +28,9 @@ WriteModel = Callable[..., tuple[ModelConfig, dict[str, NDArray[Any]]]]
 @pytest.fixture(scope="session")
 def tokenizer_json() -> str:
     """A tokenizer of a handful of words."""
+    tokenizer = pipeline("words", lowercase=True)
     vocabulary = {token: i for i, token in enumerate(["[PAD]", "[UNK]", *WORDS])}
-    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
-    tokenizer.add_special_tokens(["[PAD]", "[UNK]"])
-    tokenizer.normalizer = normalizers.Lowercase()
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.model = models.WordLevel(vocabulary, unk_token="[UNK]")
     return str(tokenizer.to_str())
 
 

@@ -5,10 +5,10 @@ from typing import Final, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Tokenizer
 
 from throughtime.runtime.pieces import quick_ids
-from throughtime.spec.errors import ModelError, OptionError
+from throughtime.runtime.tokenizer_json import read_tokenizer
+from throughtime.spec.errors import OptionError
 from throughtime.spec.model import Cut, PreprocessingConfig
 
 TokenIds: TypeAlias = NDArray[np.int32]
@@ -23,10 +23,10 @@ class TextEncoder:
     A text is data, never markup: "[PAD]" or "[UNK]" in it is tokenised like any other characters.
 
     Args:
-        tokenizer_json: content of tokenizer.json (Hugging Face tokenizers).
+        tokenizer_json: content of tokenizer.json, as `text.tokenizing` makes it.
         preprocessing: how many tokens of a long text are kept, and which.
     Raises:
-        ModelError: tokenizer_json is not a tokenizer that the installed tokenizers library can read.
+        ModelError: it is none that this package writes (see `runtime.tokenizer_json`).
         OptionError: max_tokens below 1, or a cut that does not exist.
     """
 
@@ -35,24 +35,14 @@ class TextEncoder:
             raise OptionError(f"max_tokens must be at least 1, but is {preprocessing.max_tokens}")
         if preprocessing.cut not in get_args(Cut):
             raise OptionError(f"cut must be one of {', '.join(get_args(Cut))}, but is {preprocessing.cut!r}")
-        try:
-            tokenizer = Tokenizer.from_str(tokenizer_json)
-        except Exception as error:  # the library raises plain Exception, whatever is wrong
-            reason = " ".join(str(error).split())
-            raise ModelError(
-                f"tokenizer.json cannot be read ({reason}): restore it, or upgrade the package tokenizers"
-            ) from error
-        tokenizer.no_padding()
-        tokenizer.no_truncation()
-        tokenizer.encode_special_tokens = True
-        self._tokenizer = tokenizer
-        self._quick = quick_ids(tokenizer)
+        self._tokenizer, vocabulary = read_tokenizer(tokenizer_json)
+        self._quick = quick_ids(self._tokenizer, vocabulary)
         self._preprocessing = preprocessing
 
     @property
     def vocabulary_size(self) -> int:
         """Number of tokens, the special ones included: every id is below it."""
-        return int(self._tokenizer.get_vocab_size(with_added_tokens=True))
+        return int(self._tokenizer.get_vocab_size())
 
     def tokens(self, ids: Sequence[int] | TokenIds) -> list[str]:
         """The tokens of these ids, as the vocabulary spells them."""

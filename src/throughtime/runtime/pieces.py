@@ -7,15 +7,16 @@ to the library. A test compares the two for every single character.
 
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import repeat
 from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Tokenizer, models
+from tokenizers import Tokenizer
 
 from throughtime.runtime.pipelines import TokenizerKind, pipeline
+from throughtime.spec.model import UNKNOWN_TOKEN
 
 Quick: TypeAlias = Callable[[str], list[str] | None]
 """A text's pieces, or None where the library must be asked."""
@@ -74,24 +75,19 @@ def quick_pieces(tokenizer: Tokenizer) -> Quick | None:
     return None
 
 
-def quick_ids(tokenizer: Tokenizer) -> Callable[[str], NDArray[np.int32] | None] | None:
-    """A quick way to this tokenizer's ids, (length,); None if it does more than look up the pieces of `quick_pieces`.
+def quick_ids(tokenizer: Tokenizer, vocabulary: Mapping[str, int]) -> Callable[[str], NDArray[np.int32] | None] | None:
+    """A quick way to the ids, (length,), of a tokenizer of `runtime.tokenizer_json`; None for byte-pair encoding.
 
     What it returns gives None for a text on which the library must be asked.
     """
     pieces = quick_pieces(tokenizer)
-    if pieces is None or not isinstance(tokenizer.model, models.WordLevel) or tokenizer.post_processor is not None:
+    if pieces is None:
         return None
-    if tokenizer.get_added_tokens_decoder():
-        return None
-    ids = tokenizer.get_vocab(with_added_tokens=False)
-    unknown = ids.get(tokenizer.model.unk_token)
-    if unknown is None:
-        return None
+    unknown = vocabulary[UNKNOWN_TOKEN]
 
     def encode(text: str) -> NDArray[np.int32] | None:
         found = pieces(text)
-        return None if found is None else np.array(list(map(ids.get, found, repeat(unknown))), dtype=np.int32)
+        return None if found is None else np.array(list(map(vocabulary.get, found, repeat(unknown))), dtype=np.int32)
 
     return encode
 

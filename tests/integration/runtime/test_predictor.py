@@ -154,7 +154,7 @@ def test_labels_come_back_as_they_were() -> None:
 
 def test_a_tokenizer_of_another_model_is_refused(tmp_path: Path, write_model: Any, tokenizer_json: str) -> None:
     config, tensors = write_model(tmp_path / "one")
-    larger = tokenizer_json.replace('"good":', '"extra":100,"good":')
+    larger = tokenizer_json.replace('"good":', '"extra":17,"good":')
     model_dir.write_model_directory(tmp_path / "two", config, tensors, larger, {}, [], "")
     with pytest.raises(ModelError, match=r"tokenizer\.json has 18 tokens, but the model was trained for 17"):
         Predictor.load(tmp_path / "two")

@@ -1,24 +1,21 @@
 """TextEncoder: tokens, cuts, texts that are no proper text."""
 
-import json
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+from tokenizers import models
 
 from throughtime.runtime.encoding import TextEncoder
-from throughtime.spec.errors import ModelError, OptionError
+from throughtime.runtime.pipelines import pipeline
+from throughtime.spec.errors import OptionError
 from throughtime.spec.model import Cut, PreprocessingConfig
 
 VOCABULARY = ["[PAD]", "[UNK]", "a", "b", "c", "d", "e", "[", "]", "pad"]
 
 
 def tokenizer_json() -> str:
-    tokenizer = Tokenizer(models.WordLevel({token: i for i, token in enumerate(VOCABULARY)}, unk_token="[UNK]"))
-    tokenizer.add_special_tokens(["[PAD]", "[UNK]"])
-    tokenizer.normalizer = normalizers.Lowercase()
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer = pipeline("words", lowercase=True)
+    tokenizer.model = models.WordLevel({token: i for i, token in enumerate(VOCABULARY)}, unk_token="[UNK]")
     return str(tokenizer.to_str())
 
 
@@ -66,14 +63,6 @@ def test_surrogates_become_characters() -> None:
     assert pair.tolist() == proper.tolist()
 
 
-def test_settings_saved_in_the_tokenizer_do_not_pad_or_cut() -> None:
-    tokenizer = Tokenizer.from_str(tokenizer_json())
-    tokenizer.enable_padding(length=7)
-    tokenizer.enable_truncation(2)
-    it = TextEncoder(tokenizer.to_str(), PreprocessingConfig(100, "head"))
-    assert [len(ids) for ids in it.encode(["a b c", "a"])] == [3, 1]
-
-
 def test_many_texts_come_back_in_order() -> None:
     words = VOCABULARY[2:7]
     texts = [" ".join(words[i % 5] for i in range(n)) for n in range(400)] + ["a" * (1 << 21), "b"]
@@ -92,13 +81,6 @@ def test_any_text_is_encoded_below_the_vocabulary_size_and_alone_as_in_a_batch(t
         assert len(ids) <= 4
         assert all(0 < token < it.vocabulary_size for token in ids)
         assert it.encode([text])[0].tolist() == ids.tolist()
-
-
-@pytest.mark.parametrize("broken", ["", "{}", "no json", json.dumps({"model": {"type": "Nonsense"}})])
-def test_a_broken_tokenizer_is_a_model_error_on_one_line(broken: str) -> None:
-    with pytest.raises(ModelError, match=r"tokenizer\.json cannot be read") as caught:
-        TextEncoder(broken, PreprocessingConfig(3, "head"))
-    assert "\n" not in str(caught.value)
 
 
 def test_bad_preprocessing_is_refused() -> None:

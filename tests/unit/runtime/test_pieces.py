@@ -74,13 +74,10 @@ def test_marks_without_end_are_left_to_the_library(kind: TokenizerKind, monkeypa
     assert longest == len(few)
 
 
-def test_other_tokenizers_are_left_to_the_library() -> None:
+def test_byte_pairs_are_left_to_the_library() -> None:
     tokenizer = pipeline("bpe", True)
     assert quick_pieces(tokenizer) is None
-    words = pipeline("words", True)
-    words.add_special_tokens(["[CLS]"])
-    assert quick_pieces(words) is not None
-    assert quick_ids(words) is None
+    assert quick_ids(tokenizer, tokenizer.get_vocab()) is None
 
 
 @pytest.mark.parametrize(
