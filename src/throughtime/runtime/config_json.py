@@ -9,6 +9,7 @@ import hashlib
 import json
 import math
 import re
+import reprlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, get_args
@@ -16,6 +17,7 @@ from typing import Any, Final, get_args
 from throughtime.spec.cells import CLASSIC, NONLINEARITIES
 from throughtime.spec.errors import ModelError, OptionError
 from throughtime.spec.model import (
+    LARGEST_COUNT,
     SCHEMA_VERSION,
     Cut,
     EncoderConfig,
@@ -55,13 +57,14 @@ def check_config(config: ModelConfig) -> None:
     _one_of("encoder.nonlinearity", encoder.nonlinearity, NONLINEARITIES)
     _one_of("head.pooling", head.pooling, get_args(Pooling))
     _one_of("preprocessing.cut", config.preprocessing.cut, get_args(Cut))
-    _at_least("preprocessing.max_tokens", config.preprocessing.max_tokens, 1)
-    _at_least("encoder.vocabulary_size", encoder.vocabulary_size, 2)
-    _at_least("encoder.embedding_size", encoder.embedding_size, 1)
+    _count("preprocessing.max_tokens", config.preprocessing.max_tokens, 1)
+    _count("encoder.vocabulary_size", encoder.vocabulary_size, 2)
+    _count("encoder.embedding_size", encoder.embedding_size, 1)
     if encoder.kind == "recurrent":
         _ = encoder.layer_options  # raises what is wrong with the sizes and the options of the cell
+        _count("encoder.hidden_size", max(encoder.hidden_size), 1)
         if encoder.segment is not None:
-            _at_least("encoder.segment", encoder.segment, 1)
+            _count("encoder.segment", encoder.segment, 1)
             if head.pooling == "last":
                 raise OptionError(
                     f"head.pooling 'last' reads the end of one recurrence, but encoder.segment {encoder.segment} cuts "
@@ -130,8 +133,9 @@ def load_config(data: bytes) -> tuple[ModelConfig, dict[str, FileFacts]]:
     if type(version) is int and version > SCHEMA_VERSION:
         doubt = "" if fits else ", or damaged (its checksum does not fit)"
         raise ModelError(
-            f"config.json has schema version {version}, but this throughtime reads up to {SCHEMA_VERSION}: it was "
-            f"written by a newer throughtime{doubt}; upgrade with: pip install --upgrade throughtime"
+            f"config.json has schema version {reprlib.repr(version)}, but this throughtime reads up to "
+            f"{SCHEMA_VERSION}: it was written by a newer throughtime{doubt}; upgrade with: pip install --upgrade "
+            "throughtime"
         )
     if not fits:
         raise ModelError(f"config.json was edited or damaged (its checksum does not fit): {_REMEDY}")
@@ -212,11 +216,16 @@ class _Fields:
             )
 
     def _typed(self, name: str, value: Any, kind: Callable[[Any], Any]) -> Any:
-        if kind is float and type(value) is int:
+        wanted = None
+        if type(value) is int and abs(value) > LARGEST_COUNT:
+            wanted = f"at most {LARGEST_COUNT} in size"
+        elif kind is float and type(value) is int:
             return float(value)
-        if type(value) is not kind:
-            kind_name = getattr(kind, "__name__", str(kind))
-            raise ModelError(f"config.json: field {self.path}{name} must be {kind_name}, but is {value!r}: {_REMEDY}")
+        elif type(value) is not kind:
+            wanted = getattr(kind, "__name__", str(kind))
+        if wanted is not None:
+            shown = reprlib.repr(value)
+            raise ModelError(f"config.json: field {self.path}{name} must be {wanted}, but is {shown}: {_REMEDY}")
         return value
 
 
@@ -225,6 +234,8 @@ def _one_of(name: str, value: str, accepted: tuple[str, ...]) -> None:
         raise OptionError(f"{name} must be one of {', '.join(accepted)}, but is {value!r}")
 
 
-def _at_least(name: str, value: int, least: int) -> None:
+def _count(name: str, value: int, least: int) -> None:
     if value < least:
         raise OptionError(f"{name} must be at least {least}, but is {value}")
+    if value > LARGEST_COUNT:
+        raise OptionError(f"{name} must be at most {LARGEST_COUNT}, but is {reprlib.repr(value)}")

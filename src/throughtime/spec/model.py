@@ -15,6 +15,8 @@ Cut: TypeAlias = Literal["head", "tail", "head+tail"]
 Pooling: TypeAlias = Literal["last", "max", "mean", "max+mean", "attention"]
 LabelKind: TypeAlias = Literal["str", "int", "bool", "float"]
 
+LARGEST_COUNT: Final = 1 << 53
+"""No size or count of a configuration is larger: every reader of JSON holds it exactly, and so do arrays."""
 PAD_ID: Final = 0
 """Row 0 of every embedding: the padding token, never looked at by a model."""
 UNKNOWN_ID: Final = 1

@@ -14,12 +14,12 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from throughtime.spec.cells import ClassicCell, Nonlinearity
 from throughtime.spec.errors import ConfigError, OptionError
-from throughtime.spec.model import Cut, EncoderConfig, HeadConfig, Pooling, PreprocessingConfig
+from throughtime.spec.model import LARGEST_COUNT, Cut, EncoderConfig, HeadConfig, Pooling, PreprocessingConfig
 from throughtime.text.tokenizing import TokenizerOptions
 
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 """A probability or a part of the whole; 1 would leave nothing."""
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, le=LARGEST_COUNT)]
 
 
 def _one_layer(size: Any) -> Any:

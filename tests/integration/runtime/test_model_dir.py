@@ -1,5 +1,6 @@
 """The model directory on disk: what is written is read back, and nothing damaged is ever read as a model."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -13,7 +14,7 @@ from safetensors.numpy import save
 
 from throughtime.runtime.config_json import FileFacts, dump_config, load_config
 from throughtime.runtime.model_dir import check_target, read_model_directory, write_model_directory
-from throughtime.spec.errors import ModelError, OutputError, ShapeError, ThroughtimeError
+from throughtime.spec.errors import ModelError, OptionError, OutputError, ShapeError, ThroughtimeError
 
 FILES = ("config.json", "history.jsonl", "metrics.json", "model.safetensors", "tokenizer.json", "README.md")
 CHECKED = FILES[:-1]
@@ -25,6 +26,7 @@ def refused(path: Path) -> str:
     message = str(caught.value)
     assert str(path) in message
     assert "\n" not in message
+    assert len(message) < 1000
     return message
 
 
@@ -159,6 +161,16 @@ def test_a_newer_schema_asks_for_an_upgrade(model_path: Path, fits: bool) -> Non
         (lambda c: c["encoder"].update(hidden_size=[5]), "recurrent.weight_ih_l0 has shape (12, 4), expected (20, 4)"),
         (lambda c: c["encoder"].update(hidden_size=[3, 3]), "tensor recurrent.weight_ih_l1 is missing"),
         (lambda c: c["encoder"].update(bidirectional=False), "is none of this model's"),
+        (lambda c: c.update(prior=[10**400, 0]), "field prior must be at most 9007199254740992 in size, but is 1000"),
+        (lambda c: c["encoder"].update(segment=2**63), "segment must be at most 9007199254740992 in size, but is 9223"),
+        (lambda c: c["encoder"].update(hidden_size=[9 * 10**4299]), "field encoder.hidden_size must be at most"),
+        (lambda c: c["encoder"].update(hidden_size=[-(10**4200)]), "field encoder.hidden_size must be at most"),
+        (
+            lambda c: c["encoder"].update(segment=[0] * 1000),
+            "encoder.segment must be int, but is [0, 0, 0, 0, 0, 0, ...",
+        ),
+        (lambda c: c["files"]["tokenizer.json"].update(bytes=10**30), "files.tokenizer.json.bytes must be at most"),
+        (lambda c: c.update(schema_version=10**4200), "has schema version 100000"),
     ],
 )
 def test_a_config_that_says_other_things_is_refused(
@@ -166,6 +178,27 @@ def test_a_config_that_says_other_things_is_refused(
 ) -> None:
     rewrite_config(model_path, change)
     assert complaint in refused(model_path)
+
+
+@pytest.mark.parametrize(
+    ("section", "change"),
+    [
+        ("preprocessing", {"max_tokens": 10**30}),
+        ("encoder", {"segment": 10**30}),
+        ("encoder", {"hidden_size": (3, 10**30)}),
+        ("encoder", {"embedding_size": 10**4299}),
+        ("encoder", {"vocabulary_size": 10**30}),
+    ],
+)
+def test_counts_that_no_array_has_are_not_written(
+    tmp_path: Path, write_model: Any, section: str, change: dict[str, Any]
+) -> None:
+    config, _ = write_model(tmp_path / "model")
+    part = dataclasses.replace(getattr(config, section), **change)
+    with pytest.raises(
+        OptionError, match=f"{section}.{next(iter(change))} must be at most 9007199254740992, but is 10"
+    ):
+        dump_config(dataclasses.replace(config, **{section: part}), {})
 
 
 @pytest.mark.parametrize("content", [b"[]", b"1", b"null", b'"x"', b"[" * 100_000, b"\xff\xfe"])

@@ -45,6 +45,7 @@ def test_the_articles_hyper_parameters() -> None:
     [
         ({"training": {"epoch": 3}}, r"training\.epoch: there is no such key"),
         ({"training": {"epochs": 0}}, r"training\.epochs: .*greater than or equal to 1, but is 0"),
+        ({"encoder": {"segment": 10**30}}, r"encoder\.segment: .*less than or equal to 9007199254740992, but is 10"),
         ({"training": {"epochs": "many"}}, r"training\.epochs: .*integer.*'many'"),
         ({"regularisation": {"word_dropout": 1.0}}, r"regularisation\.word_dropout: .*less than 1"),
         ({"encoder": {"cell": "TRU"}}, r"encoder\.cell: .*'RNN', 'GRU' or 'LSTM'"),
