@@ -5,8 +5,8 @@ reading runs nothing. config.json carries size and SHA-256 of the other files (l
 
 A model is replaced as a whole: its files are written to a folder `.writing-…` in the directory, that folder is renamed
 to `.complete` (the one moment at which the new model takes the place of the old), and its files are then moved up, one
-by one. A reader takes each file from `.complete` if it still lies there. So a process that is killed at any moment
-leaves the old model or the new one.
+by one. A reader takes each file from `.complete` if it still lies there, and begins again if the model was replaced
+while it read. So a process that is killed at any moment leaves the old model or the new one.
 """
 
 import contextlib
@@ -15,6 +15,7 @@ import json
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +46,10 @@ _FILES: Final = (*_CHECKED, CARD, CONFIG)
 _COMPLETE: Final = ".complete"
 _WRITING: Final = ".writing-"
 _REMEDY: Final = "restore it from a copy, or train again with --force"
+_LARGEST_CONFIG: Final = 1 << 25
+"""Bytes of config.json: a hundred times those of a model of a thousand classes."""
+_ATTEMPTS: Final = 10
+"""How often a reader begins again when the model was replaced meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -182,16 +187,35 @@ def read_model_directory(path: Path | str) -> ModelDirectory:
     except OSError as error:
         raise ModelError(f"{path} cannot be read ({error.strerror}): {remedy}, and make it readable") from error
     try:
-        config, facts = load_config(_read(directory, CONFIG))
-        _check_listed(facts)
-        contents = {name: _read_checked(directory, name, facts[name]) for name in _CHECKED}
-        tensors = _load_tensors(config, contents[TENSORS])
-        metrics = _load_json(METRICS, contents[METRICS])
-        history = [_load_json(HISTORY, line) for line in contents[HISTORY].splitlines()]
-        tokenizer_json = _decode(TOKENIZER, contents[TOKENIZER])
+        return _read_whole(directory)
     except ModelError as error:
         raise ModelError(f"model directory {path}: {error}") from error
-    return ModelDirectory(config, tensors, tokenizer_json, metrics, history)
+
+
+def _read_whole(directory: Path) -> ModelDirectory:
+    """The model that is there, also where a writer puts another in its place meanwhile."""
+    for _ in range(_ATTEMPTS):
+        config_json = _read(directory, CONFIG)
+        try:
+            return _model(directory, config_json)
+        except ModelError:
+            if _read(directory, CONFIG) == config_json:
+                raise
+    raise ModelError("the model was replaced each time while it was read: wait until nobody writes there")
+
+
+def _model(directory: Path, config_json: bytes) -> ModelDirectory:
+    """The model that config.json describes."""
+    config, facts = load_config(config_json)
+    _check_listed(facts)
+    contents = {name: _read_checked(directory, name, facts[name]) for name in _CHECKED}
+    return ModelDirectory(
+        config=config,
+        tensors=_load_tensors(config, contents[TENSORS]),
+        tokenizer_json=_decode(TOKENIZER, contents[TOKENIZER]),
+        metrics=_load_json(METRICS, contents[METRICS]),
+        history=[_load_json(HISTORY, line) for line in contents[HISTORY].splitlines()],
+    )
 
 
 def _replace(directory: Path, contents: Mapping[str, bytes]) -> None:
@@ -226,19 +250,44 @@ def _move_up(directory: Path) -> None:
         if (complete / name).exists():
             (complete / name).replace(directory / name)
     sync_directory(directory)
-    complete.rmdir()
+    try:
+        complete.rmdir()
+    except OSError:  # a file that is none of ours, as some file managers leave
+        shutil.rmtree(complete, ignore_errors=True)
 
 
-def _read(directory: Path, name: str) -> bytes:
+def _read(directory: Path, name: str, size: int | None = None) -> bytes:
+    """The content of a file, of `size` bytes where that is known; nothing else is read, nor what has no end."""
     try:
         try:
-            return (directory / _COMPLETE / name).read_bytes()
+            descriptor = _open(directory / _COMPLETE / name)
         except (FileNotFoundError, NotADirectoryError):
-            return (directory / name).read_bytes()
+            descriptor = _open(directory / name)
+        try:
+            return _content(descriptor, name, size)
+        finally:
+            os.close(descriptor)
     except FileNotFoundError:
         raise ModelError(f"{name} is missing: {_REMEDY}") from None
     except OSError as error:
         raise ModelError(f"{name} cannot be read ({error.strerror}): make it readable, or restore it") from error
+
+
+def _open(path: Path) -> int:
+    """Opened to be read, without waiting for the other end of a pipe."""
+    return os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+
+
+def _content(descriptor: int, name: str, size: int | None) -> bytes:
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        raise ModelError(f"{name} is no file, but a folder, pipe or device: {_REMEDY}")
+    if size is not None and status.st_size != size:
+        raise ModelError(f"{name} has {status.st_size} bytes, but config.json says {size}: {_REMEDY}")
+    if size is None and status.st_size > _LARGEST_CONFIG:
+        raise ModelError(f"{name} has {status.st_size} bytes, more than a model's ever has: {_REMEDY}")
+    with os.fdopen(descriptor, "rb", closefd=False) as file:
+        return file.read(status.st_size)
 
 
 def _check_listed(facts: Mapping[str, FileFacts]) -> None:
@@ -249,9 +298,7 @@ def _check_listed(facts: Mapping[str, FileFacts]) -> None:
 
 
 def _read_checked(directory: Path, name: str, facts: FileFacts) -> bytes:
-    data = _read(directory, name)
-    if len(data) != facts.size:
-        raise ModelError(f"{name} has {len(data)} bytes, but config.json says {facts.size}: {_REMEDY}")
+    data = _read(directory, name, facts.size)
     if FileFacts.of(data) != facts:
         raise ModelError(f"{name} was changed or damaged (its checksum does not fit config.json): {_REMEDY}")
     return data

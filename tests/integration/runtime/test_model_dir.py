@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save
 
+from throughtime.runtime import model_dir
 from throughtime.runtime.config_json import FileFacts, dump_config, load_config
 from throughtime.runtime.model_dir import check_target, read_model_directory, write_model_directory
 from throughtime.spec.errors import ModelError, OptionError, OutputError, ShapeError, ThroughtimeError
@@ -103,6 +104,31 @@ def test_truncated_extended_empty_and_missing_files_are_seen(model_path: Path, n
         assert name == "config.json" or f"has {len(bad)} bytes, but config.json says {len(good)}" in message
     (model_path / name).unlink()
     assert f"{name} is missing: restore it from a copy, or train again" in refused(model_path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs the pipes and devices of a POSIX system")
+@pytest.mark.parametrize("name", CHECKED)
+def test_what_is_no_file_is_not_read(model_path: Path, name: str) -> None:
+    file = model_path / name
+    file.unlink()
+    os.mkfifo(file)
+    assert f"{name} is no file, but a folder, pipe or device: restore it" in refused(model_path)
+    file.unlink()
+    file.symlink_to("/dev/zero")
+    assert f"{name} is no file" in refused(model_path)
+    file.unlink()
+    file.mkdir()
+    assert f"{name} is no file" in refused(model_path)
+
+
+@pytest.mark.parametrize("name", CHECKED)
+def test_what_is_too_large_is_not_read(model_path: Path, name: str) -> None:
+    with (model_path / name).open("r+b") as file:
+        try:
+            file.truncate(1 << 42)  # takes no place on the disk
+        except OSError:
+            pytest.skip("needs a file system with sparse files of 4 TB, which this one does not have")
+    assert f"{name} has 4398046511104 bytes, " in refused(model_path)
 
 
 def test_the_card_may_be_edited_or_removed(model_path: Path) -> None:
@@ -349,6 +375,37 @@ def test_a_writer_killed_at_any_step_leaves_the_old_model_or_the_new(
         die_at = limit + 1
     assert seen == ({0, 1} if existing else {1})
     assert die_at > 15
+
+
+def test_a_reader_meets_a_writer(tmp_path: Path, write_model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The model is replaced when the reader has its config.json, and not yet its tensors."""
+    path = tmp_path / "model"
+    write_model(path)
+    read = model_dir._read
+    replaced, times = 0, 3
+
+    def slow(directory: Path, name: str, size: int | None = None) -> bytes:
+        nonlocal replaced
+        data = read(directory, name, size)
+        if name == "config.json" and replaced < times:
+            replaced += 1
+            write_model(path, seed=replaced, force=True)
+        return data
+
+    monkeypatch.setattr(model_dir, "_read", slow)
+    assert read_model_directory(path).config.training == {"seed": 3}
+    times = 1000
+    assert "replaced each time while it was read: wait until nobody writes there" in refused(path)
+
+
+def test_a_file_of_someone_else_among_those_that_move_up_stops_no_writer(model_path: Path, write_model: Any) -> None:
+    """A file manager looked into the folder of a killed writer."""
+    (model_path / ".complete").mkdir()
+    (model_path / ".complete" / ".DS_Store").write_text("x")
+    read_model_directory(model_path)
+    write_model(model_path, seed=1, force=True)
+    assert read_model_directory(model_path).config.training == {"seed": 1}
+    assert names(model_path) == sorted(FILES)
 
 
 @pytest.mark.parametrize("existing", [True, False])
