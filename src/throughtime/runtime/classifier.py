@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from throughtime.runtime.config_json import check_config
 from throughtime.runtime.encoding import TokenIds
+from throughtime.runtime.linear import Linear
 from throughtime.runtime.pooling import pool
 from throughtime.runtime.recurrent import RecurrentStack, StackOutput
 from throughtime.spec.errors import ModelError, ShapeError
@@ -39,10 +40,10 @@ class Classifier:
         self._config = config
         self._embedding = whole["embedding.weight"]
         self._prior = np.array(config.prior)
-        self._output_weight = np.ascontiguousarray(whole["head.output.weight"].T)
-        self._output_bias = whole["head.output.bias"]
-        self._attention_weight = whole.get("head.attention.weight")
-        self._attention_bias = whole.get("head.attention.bias")
+        self._output = Linear(whole["head.output.weight"], whole["head.output.bias"])
+        self._attention: Linear | None = None
+        if config.head.pooling == "attention":
+            self._attention = Linear(whole["head.attention.weight"], whole["head.attention.bias"])
         self._stack: RecurrentStack | None = None
         if config.encoder.kind == "recurrent":
             parameters = {k.removeprefix(_RECURRENT): v for k, v in whole.items() if k.startswith(_RECURRENT)}
@@ -50,6 +51,8 @@ class Classifier:
 
     def probabilities(self, texts: Sequence[TokenIds]) -> NDArray[np.float64]:
         """Probability of each class for each text, (len(texts), num_classes); the prior where a text has no token.
+
+        On the core a text's are the same bits alone, in any batch, at any place in it.
 
         Raises:
             ModelError: an id beyond the vocabulary, or a score that is not finite: tokenizer and weights do not belong
@@ -77,10 +80,9 @@ class Classifier:
         elif self._config.head.pooling == "last":
             pooled = np.concatenate(list(self._run(self._stack, ids, lengths).h_n[-1]), axis=1)
         else:
-            pieces = _pieces(lengths, self._config.encoder.segment)
-            pooled = self._pool(self._run(self._stack, ids, pieces).output, lengths)
-        scores: Array = pooled @ self._output_weight + self._output_bias
-        return scores
+            segments = _segments(lengths, self._config.encoder.segment)
+            pooled = self._pool(self._run(self._stack, ids, segments).output, lengths)
+        return self._output(pooled)
 
     def _run(self, stack: RecurrentStack, ids: TokenIds, lengths: Array) -> StackOutput:
         return stack.forward(self._embedding, lengths, ids)
@@ -93,23 +95,23 @@ class Classifier:
         return pool(vectors, lengths, maximum="max" in pooling, mean="mean" in pooling)
 
     def _attend(self, vectors: Array, lengths: Array) -> Array:
-        assert self._attention_weight is not None
+        assert self._attention is not None
         starts = np.cumsum(lengths) - lengths
-        scores = (vectors @ self._attention_weight.T + self._attention_bias)[:, 0]
+        scores = self._attention(vectors)[:, 0]
         weights = np.exp(scores - np.repeat(np.maximum.reduceat(scores, starts), lengths))
         weights /= np.repeat(np.add.reduceat(weights, starts), lengths)
         pooled: Array = np.add.reduceat(vectors * weights[:, None], starts)
         return pooled
 
 
-def _pieces(lengths: Array, segment: int | None) -> Array:
-    """Lengths of the pieces that the stack runs on their own: `segment` steps each, fewer at a text's end."""
+def _segments(lengths: Array, segment: int | None) -> Array:
+    """Lengths of what the stack runs on its own: `segment` steps each, fewer at a text's end."""
     if segment is None:
         return lengths
     counts = -(-lengths // segment)
-    pieces = np.full(counts.sum(), segment)
-    pieces[np.cumsum(counts) - 1] = lengths - (counts - 1) * segment
-    return pieces
+    segments = np.full(counts.sum(), segment)
+    segments[np.cumsum(counts) - 1] = lengths - (counts - 1) * segment
+    return segments
 
 
 def _softmax(scores: Array) -> Array:

@@ -29,6 +29,9 @@ _CHARACTERS_AT_ONCE: Final = 1 << 23
 class Predictor:
     """Labels and probabilities from a model directory.
 
+    On the native core a text's probabilities are the same bits alone, in any batch, in any order, and on any number of
+    threads; without it (`throughtime.kernels.available`), they may differ in the last of them.
+
     >>> Predictor.load("model").predict(["A wonderful film."])  # doctest: +SKIP
     ['pos']
     """

@@ -7,6 +7,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from throughtime import kernels
 from throughtime.runtime.classifier import Classifier
 from throughtime.spec.cells import Cell, LayerOptions, parameter_shapes
 from throughtime.spec.errors import ModelError, OptionError, ShapeError
@@ -102,6 +103,33 @@ def test_every_segment(pooling: Pooling, segment: int) -> None:
 @pytest.mark.parametrize("pooling", POOLINGS[1:])
 def test_bag(pooling: Pooling) -> None:
     assert_equals_torch(config(pooling, kind="bag", hidden_size=(), bidirectional=False))
+
+
+@pytest.mark.skipif(not kernels.available(), reason="needs the native core, which is not compiled here")
+@pytest.mark.parametrize("pooling", POOLINGS)
+@pytest.mark.parametrize(
+    "encoder",
+    [
+        {"cell": "GRU", "hidden_size": (64,), "segment": 5},
+        {"cell": "LSTM", "hidden_size": (33, 17)},
+        {"cell": "RNN", "hidden_size": (1,), "bidirectional": False},
+        {"kind": "bag"},
+    ],
+)
+def test_a_text_is_the_same_bits_alone_in_any_batch_and_in_any_order(pooling: Pooling, encoder: dict[str, Any]) -> None:
+    if pooling == "last" and not encoder.keys() <= {"cell", "hidden_size", "bidirectional"}:
+        pytest.skip("these have no last state")
+    of = config(pooling, **encoder)
+    classifier = Classifier(of, random_tensors(of))
+    rng = np.random.default_rng(5)
+    texts = [rng.integers(1, VOCABULARY, length).astype(np.int32) for length in rng.integers(0, 60, 65)]
+    whole = classifier.probabilities(texts)
+    for count in range(1, len(texts)):
+        np.testing.assert_array_equal(classifier.probabilities(texts[:count]), whole[:count])
+        np.testing.assert_array_equal(classifier.probabilities(texts[count:]), whole[count:])
+        np.testing.assert_array_equal(classifier.probabilities([texts[count]]), whole[count : count + 1])
+    order = rng.permutation(len(texts))
+    np.testing.assert_array_equal(classifier.probabilities([texts[row] for row in order]), whole[order])
 
 
 def test_half_precision_embeddings_are_read_as_float32() -> None:
