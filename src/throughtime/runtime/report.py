@@ -50,11 +50,12 @@ def _classes(scores: Scores) -> list[str]:
 
 def _confusion(scores: Scores, width: int) -> list[str]:
     names = [_shown(name) for name in scores.labels]
-    rows = [["", *names]]
-    rows += [[name, *(f"{texts:,}" for texts in row)] for name, row in zip(names, scores.confusion, strict=True)]
-    lines = _columns(rows, "l" + "r" * len(names))
-    if len(names) <= _MOST_CLASSES and max(map(_cells, lines)) <= width:
-        return ["confusion matrix (a row a true class, a column a predicted one)", *lines]
+    if len(names) <= _MOST_CLASSES:
+        rows = [["", *names]]
+        rows += [[name, *(f"{texts:,}" for texts in row)] for name, row in zip(names, scores.confusion, strict=True)]
+        lines = _columns(rows, "l" + "r" * len(names))
+        if max(map(_cells, lines)) <= width:
+            return ["confusion matrix (a row a true class, a column a predicted one)", *lines]
     mistakes = [
         (texts, names[true], names[predicted])
         for true, row in enumerate(scores.confusion)

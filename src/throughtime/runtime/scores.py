@@ -96,6 +96,7 @@ def score(labels: NDArray[np.integer[Any]], probabilities: NDArray[np.floating[A
         )
     if labels.min() < 0 or labels.max() >= num_classes:
         raise ShapeError(f"labels must be in 0 … {num_classes - 1}, but reach {labels.min()} … {labels.max()}")
+    labels = labels.astype(np.intp)  # of a narrow type, a place in the confusion matrix would overflow
     probabilities = probabilities.astype(np.float64)
     predicted = probabilities.argmax(axis=1)
     confusion = np.bincount(labels * num_classes + predicted, minlength=num_classes**2)

@@ -46,6 +46,15 @@ def test_equals_scikit_learn(seed: int, classes: int, count: int, sharp: int) ->
     assert sum(entry.count for entry in result.reliability) == count
 
 
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int16, np.uint16, np.uint64, np.bool_])
+def test_labels_of_any_integer_type(dtype: type) -> None:
+    classes = 2 if dtype is np.bool_ else 20
+    truth = np.arange(40) % classes
+    probabilities = np.eye(classes)[(truth * 3 + 1) % classes]
+    names = tuple(map(str, range(classes)))
+    assert score(truth.astype(dtype), probabilities, names) == score(truth, probabilities, names)
+
+
 def calibration_error(truth: Array, probabilities: Array) -> float:
     """The definition of Guo et al. (2017), text by text."""
     total = 0.0
