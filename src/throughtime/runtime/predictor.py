@@ -1,6 +1,6 @@
 """A trained model, ready to use: texts in, labels and probabilities out. No torch."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -11,7 +11,7 @@ from throughtime.runtime.classifier import Classifier
 from throughtime.runtime.encoding import TextEncoder, TokenIds
 from throughtime.runtime.model_dir import ModelDirectory, read_model_directory
 from throughtime.runtime.workers import Workers
-from throughtime.spec.errors import DataError, ModelError
+from throughtime.spec.errors import DataError, ModelError, OptionError
 from throughtime.spec.model import LabelKind, ModelConfig
 
 Label: TypeAlias = str | int | float | bool
@@ -37,6 +37,7 @@ class Predictor:
     """
 
     def __init__(self, model: ModelDirectory) -> None:
+        self._model = model
         self._config = model.config
         self._encoder = TextEncoder(model.tokenizer_json, model.config.preprocessing)
         if self._encoder.vocabulary_size > model.config.encoder.vocabulary_size:
@@ -61,6 +62,10 @@ class Predictor:
         kind = f"{encoder.cell} {list(encoder.hidden_size)}" if encoder.kind == "recurrent" else encoder.kind
         return f"Predictor({kind}, vocabulary of {encoder.vocabulary_size:,}, labels {self._labels!r})"
 
+    def __reduce__(self) -> tuple[type["Predictor"], tuple[ModelDirectory]]:
+        """A copy, also one in another process, is made anew of the same model."""
+        return type(self), (self._model,)
+
     @property
     def config(self) -> ModelConfig:
         return self._config
@@ -74,7 +79,7 @@ class Predictor:
         """The most probable class of each text.
 
         Raises:
-            DataError: `texts` is one string, or holds something that is none.
+            DataError: `texts` is one string or a table, or holds something that is no string.
         """
         return [self._labels[best] for best in self.predict_proba(texts).argmax(axis=1)]
 
@@ -84,7 +89,7 @@ class Predictor:
         A text without tokens (empty, white space only) gets the shares of the classes among the training texts.
 
         Raises:
-            DataError: `texts` is one string, or holds something that is none.
+            DataError: `texts` is one string or a table, or holds something that is no string.
         """
         chunks = [probabilities for _, probabilities in self.stream(texts, ahead=True)]
         return np.concatenate(chunks) if chunks else np.empty((0, len(self._labels)))
@@ -97,14 +102,15 @@ class Predictor:
             ahead: read and tokenise a portion while threads work on the one before it. Faster where texts are many, but
                 no portion comes before the next is read: not for texts that someone is still writing.
         Raises:
-            DataError: `texts` is one string, or holds something that is none.
+            DataError: `texts` is one string or a table, or holds something that is no string (this when it is met).
+            OptionError: at_once is no integer of at least 1.
         """
-        if isinstance(texts, str | bytes):
-            raise DataError("texts must be a list of strings, but is one string: give [text]")
-        try:
-            iter(texts)
-        except TypeError:
-            raise DataError(f"texts must be a list of strings, but is {type(texts).__name__}") from None
+        if not isinstance(at_once, int | np.integer) or isinstance(at_once, bool) or at_once < 1:
+            raise OptionError(f"at_once must be an integer of at least 1, but is {at_once!r}")
+        _require_texts(texts)
+        return self._stream(texts, at_once, ahead)
+
+    def _stream(self, texts: Iterable[str], at_once: int, ahead: bool) -> Iterator[Portion]:
         waiting: Callable[[], Portion] | None = None
         portions = _portions(texts, at_once)
         with Workers(self._classifier.probabilities) as workers:
@@ -136,6 +142,21 @@ class Predictor:
             return portion, result
 
         return finish
+
+
+def _require_texts(texts: Iterable[str]) -> None:
+    """Refuses what is no list of texts but can be iterated over like one."""
+    kind = type(texts).__name__
+    if isinstance(texts, str | bytes):
+        raise DataError("texts must be a list of strings, but is one string: give [text]")
+    if isinstance(texts, Mapping) or hasattr(texts, "columns"):
+        raise DataError(
+            f"texts must be a list of strings, but is a {kind}: give its column of texts, as in data['text']"
+        )
+    try:
+        iter(texts)
+    except TypeError:
+        raise DataError(f"texts must be a list of strings, but is {kind}") from None
 
 
 def _portions(texts: Iterable[str], at_once: int) -> Iterator[list[str]]:

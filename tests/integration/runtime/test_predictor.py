@@ -1,5 +1,8 @@
 """A model directory in use: order, batches, types, odd texts."""
 
+import copy
+import pickle
+import types
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +16,7 @@ import throughtime
 from throughtime import kernels
 from throughtime.runtime import Predictor, model_dir, predictor
 from throughtime.runtime.predictor import typed_label
-from throughtime.spec.errors import DataError, ModelError
+from throughtime.spec.errors import DataError, ModelError, OptionError
 from throughtime.spec.tolerances import PROBABILITY
 
 
@@ -63,6 +66,28 @@ def test_no_texts(loaded: Predictor) -> None:
 def test_one_string_is_no_list_of_texts(loaded: Predictor, texts: Any, found: str) -> None:
     with pytest.raises(DataError, match=found):
         loaded.predict(texts)
+
+
+@pytest.mark.parametrize(
+    "table", [{"text": ["good", "bad"]}, types.MappingProxyType({}), types.SimpleNamespace(columns=["text"])]
+)
+def test_a_table_is_no_list_of_texts(loaded: Predictor, table: Any) -> None:
+    kind = type(table).__name__
+    with pytest.raises(DataError, match=rf"is a {kind}: give its column of texts, as in data\['text'\]"):
+        loaded.predict(table)
+
+
+@pytest.mark.parametrize("at_once", [0, -1, 2.5, None, True, "3"])
+def test_a_portion_has_at_least_one_text(loaded: Predictor, at_once: Any) -> None:
+    with pytest.raises(OptionError, match="at_once must be an integer of at least 1, but is"):
+        loaded.stream(["good"], at_once=at_once)
+
+
+def test_a_copy_predicts_the_same(loaded: Predictor) -> None:
+    texts = random_texts(20)
+    for other in (pickle.loads(pickle.dumps(loaded)), copy.deepcopy(loaded), copy.copy(loaded)):
+        np.testing.assert_array_equal(other.predict_proba(texts), loaded.predict_proba(texts))
+        assert repr(other) == repr(loaded)
 
 
 @pytest.mark.parametrize("wrong", [None, 1, b"good", float("nan")])
