@@ -95,7 +95,7 @@ def predict(
 
 
 def _write(predictor: "Predictor", portions: "Iterable[Portion]", stream: BinaryIO, *, echo: bool, quiet: bool) -> None:
-    from throughtime.runtime.encoding import well_formed
+    from throughtime.runtime.well_formed import well_formed
 
     names, labels = predictor.config.labels, predictor.labels
     with counting("predicted") as count:

@@ -8,13 +8,14 @@ from numpy.typing import NDArray
 
 from throughtime.runtime.pieces import quick_ids
 from throughtime.runtime.tokenizer_json import read_tokenizer
+from throughtime.runtime.well_formed import well_formed
 from throughtime.spec.errors import OptionError
 from throughtime.spec.model import Cut, PreprocessingConfig
 
 TokenIds: TypeAlias = NDArray[np.int32]
 
-_CHARACTERS_AT_ONCE: Final = 1 << 20
-"""Texts handed to the tokenizer together: enough for all cores, small beside everything else in memory."""
+_LIBRARY_CHARACTERS: Final = 1 << 20
+"""Texts handed to the library in one call: enough for all cores, small beside everything else in memory."""
 
 
 class TextEncoder:
@@ -61,8 +62,8 @@ class TextEncoder:
 
     def _by_library(self, texts: Sequence[str]) -> list[TokenIds]:
         encoded: list[TokenIds] = []
-        for portion in _portions(texts):
-            encodings = self._tokenizer.encode_batch_fast(portion, add_special_tokens=False)
+        for together in _calls(texts):
+            encodings = self._tokenizer.encode_batch_fast(together, add_special_tokens=False)
             encoded.extend(self._cut(np.array(encoding.ids, dtype=np.int32)) for encoding in encodings)
         return encoded
 
@@ -78,23 +79,15 @@ class TextEncoder:
         return np.concatenate([ids[:head], ids[head - keep :]])
 
 
-def _portions(texts: Sequence[str]) -> Iterator[list[str]]:
-    portion: list[str] = []
+def _calls(texts: Sequence[str]) -> Iterator[list[str]]:
+    """The texts of each call of the library."""
+    together: list[str] = []
     characters = 0
     for text in texts:
-        portion.append(well_formed(text))
+        together.append(well_formed(text))
         characters += len(text)
-        if characters >= _CHARACTERS_AT_ONCE:
-            yield portion
-            portion, characters = [], 0
-    if portion:
-        yield portion
-
-
-def well_formed(text: str) -> str:
-    """The text with surrogate pairs joined and lone surrogates replaced, so that it can be written as UTF-8."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    return text
+        if characters >= _LIBRARY_CHARACTERS:
+            yield together
+            together, characters = [], 0
+    if together:
+        yield together

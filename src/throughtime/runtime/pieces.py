@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from throughtime.runtime.pipelines import TokenizerKind, pipeline
+from throughtime.runtime.well_formed import well_formed
 from throughtime.spec.model import UNKNOWN_TOKEN
 
 Quick: TypeAlias = Callable[[str], list[str] | None]
@@ -61,8 +62,8 @@ class Pieces:
 
     def by_library(self, text: str) -> list[str]:
         """The same, slowly."""
-        text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-        return [piece for piece, _ in self._pre_tokenizer.pre_tokenize_str(self._normaliser.normalize_str(text))]
+        normal = self._normaliser.normalize_str(well_formed(text))
+        return [piece for piece, _ in self._pre_tokenizer.pre_tokenize_str(normal)]
 
 
 def quick_pieces(tokenizer: Tokenizer) -> Quick | None:

@@ -242,7 +242,7 @@ class TextClassifier:
         return f"{type(self).__name__}({', '.join(f'{n}={v!r}' for n, v in given.items())})"
 
     def __getstate__(self) -> dict[str, Any]:
-        # The predictor holds functions, which no pickle can carry; it is made again from the model.
+        # The predictor is made again from the model, and need not be carried.
         return {name: value for name, value in vars(self).items() if name != "_predictor"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, cast
 
@@ -10,6 +10,7 @@ from tokenizers import Tokenizer, models, trainers
 
 from throughtime.runtime.pieces import Pieces
 from throughtime.runtime.pipelines import TokenizerKind, pipeline
+from throughtime.runtime.well_formed import well_formed
 from throughtime.spec.errors import DataError, OptionError
 from throughtime.spec.model import PAD_ID, PAD_TOKEN, UNKNOWN_ID, UNKNOWN_TOKEN
 
@@ -101,7 +102,7 @@ def _train_bpe(texts: Iterable[str], options: TokenizerOptions) -> Tokenizer:
         max_token_length=_LONGEST_BPE_TOKEN,
         show_progress=False,
     )
-    tokenizer.train_from_iterator(_well_formed(texts), trainer)
+    tokenizer.train_from_iterator(map(well_formed, texts), trainer)
     size = tokenizer.get_vocab_size()
     if size > options.vocabulary_size:
         raise OptionError(
@@ -111,10 +112,6 @@ def _train_bpe(texts: Iterable[str], options: TokenizerOptions) -> Tokenizer:
     if size <= 2:
         raise _nothing_to_learn(options, found=False)
     return tokenizer
-
-
-def _well_formed(texts: Iterable[str]) -> Iterator[str]:
-    return (text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace") for text in texts)
 
 
 def _nothing_to_learn(options: TokenizerOptions, *, found: bool) -> DataError:
