@@ -124,7 +124,10 @@ def _usage(error: Any, arguments: list[str]) -> int:
 
 
 def _fail(message: str) -> int:
-    print(f"throughtime: error: {' '.join(message.split())}", file=sys.stderr)
+    """Says it on one line. What it quotes of a file may hold commands for a terminal: they are shown, not sent."""
+    line = " ".join(message.split())
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
+    print(f"throughtime: error: {shown}", file=sys.stderr)
     return 2
 
 

@@ -1,5 +1,6 @@
 """The command line as a process: what it loads, how it ends, how it fails."""
 
+import hashlib
 import importlib.util
 import json
 import os
@@ -251,6 +252,17 @@ def test_other_ends(
     result = run("predict", model_path, "x")
     assert (result.code, result.out) == (code, "")
     assert result.err.startswith(said)
+
+
+def test_what_a_message_quotes_sends_no_commands_to_the_terminal(run: Run, model_path: Path) -> None:
+    config = model_path / "config.json"
+    text = config.read_text()[: -len('0"\n}\n') - 63].replace(
+        '"labels"', '"\\u001b[31m\\n\\u202eé\\ud800": 1, "labels"'
+    )
+    config.write_text(f'{text}{hashlib.sha256(text.encode()).hexdigest()}"\n}}\n')
+    message = run("predict", model_path, "x").refusal()
+    assert r"config.json has the unknown field \x1b[31m \u202eé\ud800: another" in message
+    assert message.isprintable()
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs the signals and devices of a POSIX system")
