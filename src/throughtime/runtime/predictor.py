@@ -55,7 +55,11 @@ class Predictor:
         Raises:
             ModelError: there is none, or it is damaged or too new; the message names the file and the remedy.
         """
-        return cls(read_model_directory(path))
+        model = read_model_directory(path)
+        try:
+            return cls(model)
+        except ModelError as error:
+            raise ModelError(f"model directory {path}: {error}") from error
 
     def __repr__(self) -> str:
         encoder = self._config.encoder

@@ -185,5 +185,7 @@ def test_a_tokenizer_of_another_model_is_refused(tmp_path: Path, write_model: An
     config, tensors = write_model(tmp_path / "one")
     larger = tokenizer_json.replace('"good":', '"extra":17,"good":')
     model_dir.write_model_directory(tmp_path / "two", config, tensors, larger, {}, [], "")
-    with pytest.raises(ModelError, match=r"tokenizer\.json has 18 tokens, but the model was trained for 17"):
+    with pytest.raises(
+        ModelError, match=r"model directory .*two: tokenizer\.json has 18 tokens, but the model was trained for 17"
+    ):
         Predictor.load(tmp_path / "two")
