@@ -1,8 +1,9 @@
 """CSV and TSV: a header that names the columns, then one record a row, quoted as in RFC 4180."""
 
 import csv
+import re
 from collections.abc import Iterator, Mapping
-from itertools import islice
+from itertools import dropwhile, islice
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
@@ -17,13 +18,15 @@ from throughtime.text.reading.table import Row, TableSource
 _Quoting: TypeAlias = Literal[0, 3]
 """csv.QUOTE_MINIMAL or csv.QUOTE_NONE."""
 _PEEK_LINES: Final = 2000
-"""Lines of a TSV file that decide whether its quotes are quotes."""
+"""Lines of a TSV file, from the first that could be quoted on, that decide whether its quotes are quotes."""
+_QUOTED: Final = re.compile(r'(?:^|\t)"')
+"""A field that begins with a quote: all other lines are read alike, whether quotes are quotes or characters."""
 
 
 class DelimitedSource(TableSource):
     """A .csv file (comma; semicolon or tab where the header has no comma) or a .tsv file.
 
-    Quotes in TSV files are ordinary characters in some, as in CSV in others: those of the first lines decide.
+    Quotes in TSV files are ordinary characters in some, as in CSV in others: the first lines with some decide.
     """
 
     def __init__(
@@ -92,18 +95,28 @@ class DelimitedSource(TableSource):
         return next((mark for mark in ",;\t" if mark in header), ",")
 
     def _tsv_quoting(self) -> _Quoting:
-        """QUOTE_NONE where the first lines cannot be read with quotes but can without."""
+        """QUOTE_NONE where the deciding lines are a table without quotes, and with them none, or one of fewer rows.
+
+        Fewer: a lone quote at the start of one text would take all rows up to a text that ends with one into itself.
+        """
+        _allow_long_fields()
         with refusing(self.name), self._path.open("rb") as file:
-            lines = [line for line in islice(text_lines(file, self.name), _PEEK_LINES) if line.strip()]
+            filled = (line for line in text_lines(file, self.name) if line.strip())
+            lines = [next(filled, "")]
+            lines.extend(islice(dropwhile(lambda line: not _QUOTED.search(line), filled), _PEEK_LINES))
 
-        def plain(quoting: _Quoting) -> bool:
+        def rows(quoting: _Quoting) -> int:
+            """Rows that are read so; 0 if the lines are no table."""
             try:
-                widths = {len(record) for record in csv.reader(lines, delimiter="\t", quoting=quoting, strict=True)}
+                widths = [len(record) for record in csv.reader(lines, delimiter="\t", quoting=quoting, strict=True)]
             except csv.Error:
-                return False
-            return len(widths) == 1
+                return 0
+            return len(widths) if len(set(widths)) == 1 else 0
 
-        return csv.QUOTE_NONE if not plain(csv.QUOTE_MINIMAL) and plain(csv.QUOTE_NONE) else csv.QUOTE_MINIMAL
+        with_quotes, without = rows(csv.QUOTE_MINIMAL), rows(csv.QUOTE_NONE)
+        if with_quotes and (len(lines[0].split("\t")) == 1 or _all_quoted(lines[1:])):
+            return csv.QUOTE_MINIMAL  # a line end within quotes may be meant
+        return csv.QUOTE_NONE if without > with_quotes else csv.QUOTE_MINIMAL
 
     def _read_header(self) -> list[str]:
         for _, record in self._records():
@@ -121,8 +134,7 @@ class DelimitedSource(TableSource):
 
     def _records(self) -> Iterator[tuple[int, list[str]]]:
         """Each record with the line on which it starts; blank lines are passed over."""
-        if csv.field_size_limit() < MAX_TEXT:
-            csv.field_size_limit(MAX_TEXT)
+        _allow_long_fields()
         with refusing(self.name), self._path.open("rb") as file:
             reader = csv.reader(
                 text_lines(file, self.name), delimiter=self._delimiter, quoting=self._quoting, strict=True
@@ -199,3 +211,18 @@ class DelimitedSource(TableSource):
             f"{self.name}, line {line}{row}: text after a closing double quote ({reason}); "
             'write a quote inside a quoted text twice, as in "a ""quoted"" word"'
         )
+
+
+def _allow_long_fields() -> None:
+    if csv.field_size_limit() < MAX_TEXT:
+        csv.field_size_limit(MAX_TEXT)
+
+
+def _all_quoted(lines: list[str]) -> bool:
+    """Whether every field but numbers stands between quotes, as programs write that quote all there is."""
+    try:
+        for _ in csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONNUMERIC, strict=True):
+            pass
+    except (ValueError, csv.Error):
+        return False
+    return True

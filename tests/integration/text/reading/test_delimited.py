@@ -58,6 +58,24 @@ def test_quotes_of_a_tsv_file_are_characters_where_it_is_written_so(write: Any, 
     assert everything(open_source(plain)).texts == ['"Go" he said', '"never closed', "plain"]
 
 
+@pytest.mark.parametrize("before", [0, 5000])
+def test_a_lone_quote_of_a_tsv_file_takes_no_rows_into_its_text(before: int, write: Any, everything: Any) -> None:
+    rows = [f'a "word" {row}\tpos\n' for row in range(before)]
+    path = write("a.tsv", "text\tlabel\n" + "".join(rows) + '"Hello there\tpos\nfine film\tneg\nbye"\tneg\nok\tpos\n')
+    assert everything(open_source(path)).texts[before:] == ['"Hello there', "fine film", 'bye"', "ok"]
+
+
+@pytest.mark.parametrize("label", ['"pos"', "1"])
+def test_a_tsv_file_with_all_texts_quoted_keeps_their_tabs_and_line_ends(
+    label: str, write: Any, everything: Any
+) -> None:
+    other = label.replace("pos", "neg").replace("1", "0")
+    path = write("a.tsv", f'"text"\t"label"\n"a tab\tthen\na line"\t{label}\n"plain"\t{other}\n')
+    assert everything(open_source(path)).texts == ["a tab\tthen\na line", "plain"]
+    one_column = write("b.tsv", 'text\n"two\nlines"\nplain\n')
+    assert everything(open_source(one_column, labelled=False)).texts == ["two\nlines", "plain"]
+
+
 def test_empty_texts_are_rows(write: Any, everything: Any) -> None:
     assert everything(open_source(write("a.csv", 'text,label\n,a\n" ",b\n""\t,a\n'.replace("\t", "")))).texts == [
         "",
