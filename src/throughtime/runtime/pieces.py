@@ -37,7 +37,7 @@ _PLAIN: Final = re.compile(f"[{_PLAIN_SET}]*")
 # Python sorts combining marks that follow one another in time that grows with the square of their number. No text in
 # use has so many of them, and the library is quick with any.
 _MANY_MARKS: Final = re.compile(f"[^{_PLAIN_SET}]{{32}}")
-_BREAK: Final = re.compile(r"<[bB][rR][^\S\x1c-\x1f]*/?>")  # the library does not count \x1c to \x1f as white space
+BREAK: Final = re.compile(r"<[bB][rR][^\S\x1c-\x1f]*/?>")  # the library does not count \x1c to \x1f as white space
 # Possessive (++), for speed: nothing here ever needs to be given back.
 _ASCII_WORDS: Final = re.compile(r"[A-Za-z0-9]++(?:'[A-Za-z0-9]++)*+|\.++|[!?]++|[!-/:-@\[-`{-~]")
 _SPACED: Final = rf"[^\W_{_UNSPACED}]++"
@@ -101,7 +101,7 @@ def _parts(tokenizer: Tokenizer) -> tuple[bytes, bytes] | None:
 
 def _words(text: str, lowercase: bool) -> list[str] | None:
     if text.isascii():
-        text = _BREAK.sub(" ", text)
+        text = BREAK.sub(" ", text)
         return _ASCII_WORDS.findall(text.lower() if lowercase else text)
     plain = _plain(text, lowercase)
     return None if plain is None else _WORDS.findall(plain)
@@ -120,5 +120,5 @@ def _plain(text: str, lowercase: bool) -> str | None:
     composed = unicodedata.normalize("NFC", text)
     if not (plain if composed is text else _PLAIN.fullmatch(composed)):
         return None
-    text = _BREAK.sub(" ", composed).replace("‘", "'").replace("’", "'")
+    text = BREAK.sub(" ", composed).replace("‘", "'").replace("’", "'")
     return text.lower() if lowercase else text

@@ -22,7 +22,7 @@ from throughtime.spec.errors import OutputError
 from throughtime.spec.model import LabelKind
 from throughtime.text.encoded import Corpus
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Raised whenever equal inputs would give another corpus or another layout; old folders are then not found any more."""
 IDS: Final = "ids.bin"
 """Token ids of all rows, int32, the machine's byte order."""

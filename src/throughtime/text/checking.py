@@ -1,6 +1,5 @@
 """What is in labelled data, and what is wrong with it: one pass, and about 30 bytes of memory a row."""
 
-import hashlib
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
@@ -16,6 +15,7 @@ from throughtime.spec.model import LabelKind
 from throughtime.text.reading.files import shown
 from throughtime.text.reading.source import RowBatch, Source
 from throughtime.text.recipe import load_recipe
+from throughtime.text.sameness import plain_form, stable_hash
 
 FEW_ROWS: Final = 10
 """Fewer texts than this in a class are too few to learn it and to judge it."""
@@ -54,7 +54,8 @@ class CheckReport:
     """Facts about one source, then findings, each a line that says what and what to do.
 
     classes: rows a class, largest first; None where the source has no labels. empty_texts: rows whose text is empty or
-    white space. duplicate_texts: rows that repeat the text of an earlier row. conflicting_texts: different texts that
+    white space. duplicate_texts: rows that repeat the text of an earlier row; texts that the default recipe cannot tell
+    apart (`sameness.plain_form`) are one text. conflicting_texts: different texts that
     occur with more than one label. words are pieces between white space. longest: place of the text with most
     characters (a line or row of the source, or a file). groups: how many, largest_group: rows of the largest; None
     where there are none. problems would stop any training; warnings would not. refused: the default recipe would not
@@ -130,9 +131,9 @@ class _Survey:
     """What is kept of each row, and of the whole."""
 
     def __init__(self) -> None:
-        self.hashes = array("Q")
+        self.hashes = array("q")
         self.labels = array("i")
-        self.groups = array("Q")
+        self.groups = array("q")
         self.characters = array("q")
         self.words = array("q")
         self.empty = array("q")
@@ -146,7 +147,8 @@ class _Survey:
         self.grouped = True
         self.word_stands_twice = False
         self._met: set[str] = set()
-        self._pieces = Pieces(pipeline("words", lowercase=True))
+        self._lowercase = load_recipe("default").preprocessing.lowercase
+        self._pieces = Pieces(pipeline("words", lowercase=self._lowercase))
 
     def take(self, batch: RowBatch) -> None:
         for i, text in enumerate(batch.texts):
@@ -160,7 +162,7 @@ class _Survey:
             if "\ufffd" in text:
                 self.first_undecodable = self.first_undecodable or batch.where(i)
                 self.undecodable += 1
-            self.hashes.append(_hashed(text))
+            self.hashes.append(stable_hash(plain_form(text, lowercase=self._lowercase)))
             self.characters.append(len(text))
             self.words.append(words)
             if not self.word_stands_twice and len(self._met) < _WORDS_MET:
@@ -168,7 +170,7 @@ class _Survey:
         self.labelled = batch.labels is not None
         self.grouped = batch.groups is not None
         self.labels.extend(self.label_ids.setdefault(label, len(self.label_ids)) for label in batch.labels or ())
-        self.groups.extend(map(_hashed, batch.groups or ()))
+        self.groups.extend(map(stable_hash, batch.groups or ()))
 
     def _meet(self, pieces: list[str]) -> None:
         before = len(self._met)
@@ -378,12 +380,6 @@ def _distribution(values: "array[int]") -> Distribution:
 def _numbers(values: "array[int]") -> npt.NDArray[Any]:
     """The array's own memory as NumPy's."""
     return np.frombuffer(values, dtype=values.typecode) if len(values) else np.empty(0, dtype=values.typecode)
-
-
-def _hashed(text: str) -> int:
-    """64 bits: among 10 million texts, two that differ collide with a chance of 3 in a million."""
-    digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-    return int.from_bytes(digest, "little")
 
 
 def _counted(number: int, thing: str) -> str:

@@ -160,7 +160,7 @@ def _build(
     progress: Progress,
 ) -> CorpusParts:
     """Writes the ids of all rows to `stream` and gives the rest."""
-    table = index_rows(sources, progress)
+    table = index_rows(sources, progress, lowercase=tokenizer.lowercase)
     side = _split(table, fractions, seed)
     learnt = train_tokenizer(_training_texts(table, side, progress), tokenizer).to_str()
     encoder = TextEncoder(learnt, preprocessing)
@@ -208,6 +208,7 @@ def _split(table: RowTable, fractions: tuple[float, float], seed: int) -> NDArra
         test_fraction=fractions[1],
         seed=seed,
         empty=table.empty[:own],
+        drawn_by=table.exact_hashes[:own],
     )
     sizes = np.diff(table.starts)[1:]
     return np.concatenate([divided, np.repeat(np.array([side for _, side in table.sources[1:]], np.int8), sizes)])

@@ -23,7 +23,7 @@ def corpus_facts(
     Returns:
         rows; rows_<side>; rows_by_class {class: {side: rows}}; empty_texts, empty_texts_<side> (texts without a token;
         those of training are left out, the others are predicted as the prior); duplicates_train_<side> (rows of that
-        side whose text stands in training too, character for character); groups (None where unknown); tokens,
+        side whose text stands in training too, see `sameness`); groups (None where unknown); tokens,
         tokens_<side> (after the cut); longest_tokens (after the cut), longest_characters; vocabulary_size;
         unknown_share_<side> (of its tokens; None where it has none).
     """

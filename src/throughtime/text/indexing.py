@@ -1,6 +1,5 @@
 """The first pass over the data: one label, one group and one hash a row; no text is kept."""
 
-import hashlib
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from throughtime.spec.errors import DataError
 from throughtime.spec.model import LabelKind
 from throughtime.text.encoded import Progress
 from throughtime.text.reading.files import shown
+from throughtime.text.sameness import plain_form, stable_hash
 from throughtime.text.splitting import TEST, TRAIN, VALIDATION
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ class RowTable:
     """What is known of each row before tokenising; arrays are (rows,), sources one after another.
 
     sources: (source, side), the training source first. starts: first row of each source, and the number of rows.
+    hashes: equal for texts that are the same (`sameness.plain_form`); exact_hashes: for those equal to the letter.
+    empty: whether a text is nothing in its plain form.
     """
 
     sources: tuple[tuple["Source", int], ...]
@@ -33,6 +35,7 @@ class RowTable:
     labels: NDArray[np.int32]
     groups: NDArray[np.int64] | None
     hashes: NDArray[np.uint64]
+    exact_hashes: NDArray[np.uint64]
     empty: NDArray[np.bool_]
     classes: tuple[str, ...]
     label_kind: LabelKind
@@ -43,14 +46,14 @@ class RowTable:
         return self.starts[-1]
 
 
-def index_rows(sources: Sequence[tuple["Source", int]], progress: Progress) -> RowTable:
-    """Reads every source once.
+def index_rows(sources: Sequence[tuple["Source", int]], progress: Progress, *, lowercase: bool) -> RowTable:
+    """Reads every source once. `lowercase`: whether the tokenizer drops case, so that it tells no texts apart.
 
     Raises:
         DataError: no labels; fewer than two classes; a validation or test label that training never has (names file,
             line and label); a source without rows; or a label that is no valid Unicode.
     """
-    table = _Columns()
+    table = _Columns(lowercase)
     starts = [0]
     for source, side in sources:
         classes_of_training = None if side == TRAIN else frozenset(table.classes)
@@ -76,6 +79,7 @@ def index_rows(sources: Sequence[tuple["Source", int]], progress: Progress) -> R
         labels=renumber[np.frombuffer(table.labels, dtype=np.int32)],
         groups=groups,
         hashes=np.frombuffer(table.hashes, dtype=np.uint64),
+        exact_hashes=np.frombuffer(table.exact_hashes, dtype=np.uint64),
         empty=np.frombuffer(table.empty, dtype=np.bool_),
         classes=classes,
         label_kind=kind,
@@ -83,20 +87,16 @@ def index_rows(sources: Sequence[tuple["Source", int]], progress: Progress) -> R
     )
 
 
-def stable_hash(text: str) -> int:
-    """64 bits of BLAKE2b: the same on every machine and in every process."""
-    digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-    return int.from_bytes(digest, "little", signed=True)
-
-
 class _Columns:
-    """Grows by batches; a row costs 21 bytes."""
+    """Grows by batches; a row costs 29 bytes."""
 
-    def __init__(self) -> None:
+    def __init__(self, lowercase: bool) -> None:
+        self._lowercase = lowercase
         self.classes: dict[str, int] = {}
         self.labels = array("i")
         self.groups = array("q")
         self.hashes = array("q")
+        self.exact_hashes = array("q")
         self.empty = array("b")
         self.longest = 0
 
@@ -114,8 +114,10 @@ class _Columns:
                 _require_characters(label, batch.where(place))
                 self.classes[label] = len(self.classes)
         self.labels.extend([self.classes[label] for label in batch.labels])
-        self.hashes.extend(map(stable_hash, batch.texts))
-        self.empty.extend([not text or text.isspace() for text in batch.texts])
+        plain = [plain_form(text, lowercase=self._lowercase) for text in batch.texts]
+        self.hashes.extend(map(stable_hash, plain))
+        self.exact_hashes.extend(map(stable_hash, batch.texts))
+        self.empty.extend([not text for text in plain])
         if side == TRAIN and batch.groups is not None:
             self.groups.extend(map(stable_hash, batch.groups))
         self.longest = max(self.longest, max(map(len, batch.texts), default=0))

@@ -23,6 +23,7 @@ def split(
     test_fraction: float,
     seed: int,
     empty: NDArray[np.bool_] | None = None,
+    drawn_by: NDArray[np.uint64] | None = None,
 ) -> NDArray[np.int8]:
     """Assigns each row to TRAIN, VALIDATION or TEST.
 
@@ -32,11 +33,13 @@ def split(
     Args:
         labels: (rows,), class of each row.
         groups: (rows,), equal for rows of one group; None where no group is known.
-        text_hashes: (rows,), equal for equal texts.
+        text_hashes: (rows,), equal for texts that are the same.
         validation_fraction, test_fraction: shares of the rows, 0 for none; about reached, as groups stay whole.
         seed: another seed, another split.
         empty: (rows,), rows without text; they know nothing of each other, so they are not held together as equal
             texts, and do not count as rows from which a class is learnt.
+        drawn_by: (rows,), equal for texts that are equal to the letter; None: as text_hashes. These are drawn, and
+            others that are the same go with the first: so they leave nearly all rows where they would be without them.
     Returns:
         (rows,) int8.
     Raises:
@@ -55,7 +58,8 @@ def split(
     if not len(labels) or not any(fraction for _, fraction in wanted):
         return side
     filled = np.ones(len(labels), dtype=bool) if empty is None else ~empty
-    table = _Groups(labels, _keys(groups, text_hashes, filled), filled)
+    keys = _keys(groups, text_hashes, filled)
+    table = _Groups(labels, keys, filled, keys if drawn_by is None else _keys(groups, drawn_by, filled))
     generator = np.random.Generator(np.random.PCG64(seed))
     strata = table.shuffled(generator, by_class=groups is None)
     for number, fraction in wanted:
@@ -102,18 +106,29 @@ def _shares(fraction: float, sizes: list[int], rows: int) -> list[int]:
 class _Groups:
     """Rows sorted by group, and how many rows of each class are still in training."""
 
-    def __init__(self, labels: NDArray[np.int32], keys: NDArray[np.int64], filled: NDArray[np.bool_]) -> None:
+    def __init__(
+        self,
+        labels: NDArray[np.int32],
+        keys: NDArray[np.int64],
+        filled: NDArray[np.bool_],
+        drawn_by: NDArray[np.int64],
+    ) -> None:
         self._labels = labels
         self._filled = filled
         self._rows = np.argsort(keys, kind="stable")
         self.sizes = np.bincount(keys)
         self._starts = np.concatenate([[0], np.cumsum(self.sizes)])
+        self._draws = drawn_by[self._rows[self._starts[:-1]]]
+        self._different = int(drawn_by.max()) + 1
         self._remaining = np.bincount(labels[filled], minlength=int(labels.max()) + 1)
         self._taken = np.zeros(len(self.sizes), dtype=bool)
 
     def shuffled(self, generator: np.random.Generator, *, by_class: bool) -> list[NDArray[np.int64]]:
         """Groups in random order, apart by the class of their first row if asked."""
-        order = generator.permutation(len(self.sizes))
+        drawn = generator.permutation(self._different)
+        place = np.empty(self._different, dtype=np.int64)
+        place[drawn] = np.arange(self._different)
+        order = np.argsort(place[self._draws])
         if not by_class:
             return [order]
         classes = self._labels[self._rows[self._starts[order]]]

@@ -1,5 +1,6 @@
 """Texts to corpus: nothing learnt from held-out texts, the same bytes every time, every fault named."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,39 @@ def test_groups_and_equal_texts_stand_on_one_side() -> None:
     doubled = from_lists(TEXTS + TEXTS, LABELS + LABELS)
     assert (doubled.split[:60] == doubled.split[60:]).all()
     assert doubled.facts["duplicates_train_validation"] == 0
+
+
+@pytest.mark.parametrize(
+    "vary",
+    [
+        lambda text: f"{text}\r\n",
+        lambda text: text.replace(" ", "  "),
+        lambda text: text.replace(" ", "<br />", 1),
+        str.title,
+    ],
+)
+def test_texts_that_a_model_cannot_tell_apart_stand_on_one_side(vary: Callable[[str], str], tmp_path: Path) -> None:
+    corpus = from_lists(TEXTS + [vary(text) for text in TEXTS], LABELS + LABELS)
+    assert (corpus.split[:60] == corpus.split[60:]).all()
+    assert (corpus.split[:60] == from_lists(TEXTS + TEXTS, LABELS + LABELS).split[:60]).mean() > 0.6
+    judged = build_corpus(
+        ListSource(TEXTS, LABELS),
+        test=ListSource([vary(TEXTS[0]), "another"], LABELS[:2]),
+        tokenizer=TokenizerOptions(min_count=1),
+        preprocessing=CUT,
+        validation_fraction=0.0,
+        cache_dir=tmp_path,
+    )
+    assert judged.facts["duplicates_train_test"] == 1
+
+
+def test_case_parts_texts_where_it_is_kept() -> None:
+    cased = from_lists(
+        TEXTS + [text.title() for text in TEXTS],
+        LABELS + LABELS,
+        tokenizer=TokenizerOptions(min_count=1, lowercase=False),
+    )
+    assert (cased.split[:60] != cased.split[60:]).any()
 
 
 def test_facts_count_what_a_reader_wants_to_know(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ def divided(
     test: float = 0.0,
     seed: int = 0,
     empty: list[bool] | None = None,
+    drawn_by: list[int] | None = None,
 ) -> NDArray[np.int8]:
     return split(
         np.array(labels, dtype=np.int32),
@@ -28,6 +29,7 @@ def divided(
         test_fraction=test,
         seed=seed,
         empty=None if empty is None else np.array(empty),
+        drawn_by=None if drawn_by is None else np.array(drawn_by, dtype=np.uint64),
     )
 
 
@@ -91,6 +93,17 @@ def test_a_text_that_changes_moves_no_row() -> None:
     labels, hashes = [0, 1] * 50, [row * 7919 % 101 for row in range(100)]
     changed = [(100 - text) * 31 for text in hashes]
     assert (divided(labels, hashes=hashes) == divided(labels, hashes=changed)).all()
+
+
+def test_a_text_that_is_the_same_though_not_to_the_letter_moves_few_rows() -> None:
+    labels, letters = [0, 1] * 100, [row * 7919 % 211 for row in range(200)]
+    same = [*letters[:190], *letters[:10]]
+    for seed in range(5):
+        before = divided(labels, hashes=letters, seed=seed)
+        after = divided(labels, hashes=same, drawn_by=letters, seed=seed)
+        assert (after[190:] == after[:10]).all()
+        assert (before != after).sum() <= 20
+        assert (divided(labels, hashes=letters, drawn_by=letters, seed=seed) == before).all()
 
 
 def test_the_same_seed_gives_the_same_split_and_another_another() -> None:
