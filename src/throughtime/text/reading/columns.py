@@ -37,7 +37,8 @@ def choose(wanted: Columns, present: Sequence[str], strings: Sequence[str], name
         present: all columns, in order.
         strings: those of them that can hold texts.
         name: the table, for messages.
-        labelled: whether a label column is needed; if not, only one that the user named is read.
+        labelled: whether a label column is needed; if not, only one that the user named is read, and none is guessed:
+            what could be labels could as well be the texts (`answer`), but for a column of the very name `label`.
 
     Raises:
         DataError: a named column is missing or used twice, or a guess is not plain; lists the columns there are.
@@ -53,11 +54,13 @@ def choose(wanted: Columns, present: Sequence[str], strings: Sequence[str], name
         if list(present).count(column) > 1:
             raise DataError(f"{name}: {list(present).count(column)} columns are called '{shown(column)}'; rename one")
     label = wanted.label
-    if label is None:
+    if label is None and labelled:
         label = _guess(LABEL_NAMES, [c for c in present if c not in (wanted.text, wanted.group)], "label", name)
     text = wanted.text
     if text is None:
         free = [column for column in strings if column not in (label, wanted.group)]
+        if not labelled:
+            free = [column for column in free if column.strip().lower() != LABEL_NAMES[0]]
         text = _guess(TEXT_NAMES, free, "text", name)
         if text is None and len(free) == 1:
             text = free[0]
@@ -76,8 +79,6 @@ def choose(wanted: Columns, present: Sequence[str], strings: Sequence[str], name
                 "name it with --label-column"
             )
         label = others[0]
-    if not labelled and wanted.label is None:
-        label = None
     used = [column for column in (text, label, wanted.group) if column is not None]
     if len(set(used)) < len(used):
         twice = next(column for column in used if used.count(column) > 1)

@@ -133,7 +133,8 @@ class DelimitedSource(TableSource):
                 )
 
     def _records(self) -> Iterator[tuple[int, list[str]]]:
-        """Each record with the line on which it starts; blank lines are passed over."""
+        """Each record with the line on which it starts; no blank lines, and before the header none of spaces."""
+        begun = False
         _allow_long_fields()
         with refusing(self.name), self._path.open("rb") as file:
             reader = csv.reader(
@@ -147,7 +148,8 @@ class DelimitedSource(TableSource):
                     return
                 except csv.Error as error:
                     raise self._malformed(str(error), start, reader.line_num) from None
-                if record:
+                if record and (begun or any(field.strip() for field in record)):
+                    begun = True
                     yield start, record
 
     def _read(self) -> Iterator[Row]:

@@ -25,6 +25,12 @@ def test_white_space_and_case_of_headers_and_around_labels_do_not_matter(write: 
     assert rows.texts == [" kept as it is ", "x"]
 
 
+@pytest.mark.parametrize("before", ["\n", " \n", "\t \n\n"])
+def test_a_blank_line_is_no_header(before: str, write: Any, everything: Any) -> None:
+    rows = everything(open_source(write("a.csv", f"{before}text,label\na,x\nb,y\n")))
+    assert (rows.texts, rows.labels) == (["a", "b"], ["x", "y"])
+
+
 def test_groups_are_read_where_they_are_named(write: Any, everything: Any) -> None:
     path = write("a.csv", "text,label,movie\na,0,m1\nb,1,m2\n")
     assert everything(open_source(path, Columns(group="movie"))).groups == ["m1", "m2"]

@@ -46,6 +46,24 @@ def test_without_labels_only_a_named_label_column_is_read() -> None:
 
 
 @pytest.mark.parametrize(
+    ("present", "text"),
+    [
+        (["text", "score", "rating"], "text"),
+        (["answer"], "answer"),
+        (["quote", "Label"], "quote"),
+        (["text", "topic", "class"], "text"),
+    ],
+)
+def test_without_labels_no_column_is_taken_for_them(present: list[str], text: str) -> None:
+    assert choose(GUESSED, present, present, "f", labelled=False) == Chosen(text, None, None)
+
+
+def test_without_labels_a_column_that_could_be_texts_or_labels_is_asked_for() -> None:
+    with pytest.raises(DataError, match=r"which column holds the texts; its columns are 'answer', 'id'.*--text-column"):
+        choose(GUESSED, ["answer", "id"], ["answer", "id"], "f", labelled=False)
+
+
+@pytest.mark.parametrize(
     ("wanted", "present", "parts"),
     [
         (Columns(text="txt"), ["text", "label"], ["f: no column 'txt'", "'text', 'label'", "--text-column"]),
