@@ -23,7 +23,8 @@ def corpus_facts(
     Returns:
         rows; rows_<side>; rows_by_class {class: {side: rows}}; empty_texts, empty_texts_<side> (texts without a token;
         those of training are left out, the others are predicted as the prior); duplicates_train_<side> (rows of that
-        side whose text stands in training too, see `sameness`); groups (None where unknown); tokens,
+        side whose text stands in training too, see `sameness`); groups (None where unknown);
+        shared_groups_train_<side> (groups of that side that stand in training too; None where unknown); tokens,
         tokens_<side> (after the cut); longest_tokens (after the cut), longest_characters; vocabulary_size;
         unknown_share_<side> (of its tokens; None where it has none).
     """
@@ -41,6 +42,8 @@ def corpus_facts(
         held_out = table.hashes[(side == number) & (lengths > 0)]
         facts[f"duplicates_train_{_NAMES[number]}"] = int(np.isin(held_out, known, assume_unique=False).sum())
     facts["groups"] = None if table.groups is None else len(np.unique(table.groups))
+    for number in (VALIDATION, TEST):
+        facts[f"shared_groups_train_{_NAMES[number]}"] = _shared_groups(table, side, number)
     facts["tokens"] = int(counts.sum())
     facts |= {f"tokens_{name}": int(counts[number].sum()) for number, name in _NAMES.items()}
     facts["longest_tokens"] = int(lengths.max(initial=0))
@@ -50,3 +53,15 @@ def corpus_facts(
         tokens = int(counts[number].sum())
         facts[f"unknown_share_{name}"] = int(counts[number, UNKNOWN_ID]) / tokens if tokens else None
     return facts
+
+
+def _shared_groups(table: RowTable, side: NDArray[np.int8], number: int) -> int | None:
+    if table.groups is None:
+        return None
+    own = side[: len(table.groups)]
+    held_out = table.held_out_groups.get(number)
+    if held_out is None:
+        if (side[len(own) :] == number).any():
+            return None
+        held_out = table.groups[own == number]
+    return len(np.intersect1d(table.groups[own == TRAIN], held_out))

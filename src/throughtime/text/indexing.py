@@ -1,7 +1,7 @@
 """The first pass over the data: one label, one group and one hash a row; no text is kept."""
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -27,13 +27,15 @@ class RowTable:
 
     sources: (source, side), the training source first. starts: first row of each source, and the number of rows.
     hashes: equal for texts that are the same (`sameness.plain_form`); exact_hashes: for those equal to the letter.
-    empty: whether a text is nothing in its plain form.
+    empty: whether a text is nothing in its plain form. groups: of the training source's rows. held_out_groups: those of
+    a side's own source, each once, where it tells them.
     """
 
     sources: tuple[tuple["Source", int], ...]
     starts: tuple[int, ...]
     labels: NDArray[np.int32]
     groups: NDArray[np.int64] | None
+    held_out_groups: Mapping[int, NDArray[np.int64]]
     hashes: NDArray[np.uint64]
     exact_hashes: NDArray[np.uint64]
     empty: NDArray[np.bool_]
@@ -78,6 +80,7 @@ def index_rows(sources: Sequence[tuple["Source", int]], progress: Progress, *, l
         starts=tuple(starts),
         labels=renumber[np.frombuffer(table.labels, dtype=np.int32)],
         groups=groups,
+        held_out_groups={side: np.array(sorted(found), np.int64) for side, found in table.held_out_groups.items()},
         hashes=np.frombuffer(table.hashes, dtype=np.uint64),
         exact_hashes=np.frombuffer(table.exact_hashes, dtype=np.uint64),
         empty=np.frombuffer(table.empty, dtype=np.bool_),
@@ -95,6 +98,7 @@ class _Columns:
         self.classes: dict[str, int] = {}
         self.labels = array("i")
         self.groups = array("q")
+        self.held_out_groups: dict[int, set[int]] = {}
         self.hashes = array("q")
         self.exact_hashes = array("q")
         self.empty = array("b")
@@ -118,8 +122,10 @@ class _Columns:
         self.hashes.extend(map(stable_hash, plain))
         self.exact_hashes.extend(map(stable_hash, batch.texts))
         self.empty.extend([not text for text in plain])
-        if side == TRAIN and batch.groups is not None:
+        if batch.groups is not None and side == TRAIN:
             self.groups.extend(map(stable_hash, batch.groups))
+        elif batch.groups is not None:
+            self.held_out_groups.setdefault(side, set()).update(stable_hash(group) for group in batch.groups if group)
         self.longest = max(self.longest, max(map(len, batch.texts), default=0))
 
 

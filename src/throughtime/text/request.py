@@ -114,10 +114,11 @@ def check_vectors(encoder: Encoder) -> None:
 
 
 def _held_out(data: str, request: TrainRequest) -> Source:
-    """A source of its own, which is never split: it need not have the column of groups."""
+    """A source of its own, which is never split: it need not have the column of groups, nor a group in each row."""
+    columns = replace(request.columns, group_needed=False)
     try:
-        return open_source(data, request.columns, download=request.download)
+        return open_source(data, columns, download=request.download)
     except DataError:
-        if request.columns.group is None:
+        if columns.group is None:
             raise
-        return open_source(data, replace(request.columns, group=None), download=request.download)
+        return open_source(data, replace(columns, group=None), download=request.download)

@@ -71,6 +71,7 @@ class DelimitedSource(TableSource):
             self._require_tabs(self._header[0])
         candidates = [column for column in self._header if column != (only[0] if only else None)]
         self._columns = choose(columns, candidates, candidates, name, labelled=labelled)
+        self._group_needed = columns.group_needed
         super().__init__(name, labelled=self._columns.label is not None, grouped=self._columns.group is not None)
 
     def fingerprint(self) -> str:
@@ -176,7 +177,7 @@ class DelimitedSource(TableSource):
                 label = self._renamed.get(label, label)
             if chosen.group is not None:
                 group = record[group_at].strip()
-                if not group:
+                if not group and self._group_needed:
                     raise DataError(
                         f"{name}, line {line}: no group in column '{shown(chosen.group)}'; fill it in, "
                         "or leave out --group-column"

@@ -35,6 +35,7 @@ class JsonLinesSource(TableSource):
             raise DataError(f"{name}: holds no rows; give data with at least one row")
         strings = [key for key, value in first.items() if isinstance(value, str)]
         self._columns = choose(columns, list(first), strings, name, labelled=labelled)
+        self._group_needed = columns.group_needed
         self._seen_kind: LabelKind = "str"
         super().__init__(name, labelled=self._columns.label is not None, grouped=self._columns.group is not None)
 
@@ -94,9 +95,9 @@ class JsonLinesSource(TableSource):
                         "write all labels as one type, for instance as strings"
                     )
             if chosen.group is not None:
-                value = self._value(record, chosen.group, line)
+                value = self._value(record, chosen.group, line) if self._group_needed else record.get(chosen.group)
                 group = str(value).strip() if isinstance(value, str | int) else ""
-                if not group:
+                if not group and self._group_needed:
                     raise DataError(
                         f"{name}, line {line}: no group in '{shown(chosen.group)}' (it is {_kind_name(value)}); "
                         "write a string or whole number, or leave out --group-column"

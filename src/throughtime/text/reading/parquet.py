@@ -49,6 +49,7 @@ class ParquetSource(TableSource):
                 f"{name}: column '{shown(self._columns.text)}' holds {schema.field(self._columns.text).type}, "
                 "not strings; name a column of strings with --text-column"
             )
+        self._group_needed = columns.group_needed
         self._seen_kind: LabelKind = "str"
         super().__init__(name, labelled=self._columns.label is not None, grouped=self._columns.group is not None)
 
@@ -108,8 +109,9 @@ class ParquetSource(TableSource):
         if chosen.label is not None:
             name, self._seen_kind = label_text(label, f"{self.name}, row {number}", chosen.label)
         if chosen.group is not None:
-            group = "" if group is None else str(group).strip()
-            if not group:
+            missing = group is None or group != group  # NaN is what pandas makes of a missing value
+            group = "" if missing else str(group).strip()
+            if not group and self._group_needed:
                 raise DataError(
                     f"{self.name}, row {number}: no group in column '{shown(chosen.group)}'; fill it in, "
                     "or leave out --group-column"

@@ -9,11 +9,15 @@ from throughtime.spec.model import LabelKind
 
 @dataclass(frozen=True)
 class Columns:
-    """Names of the columns to use. None: text and label are guessed from the names; without `group` rows have none."""
+    """Names of the columns to use. None: text and label are guessed from the names; without `group` rows have none.
+
+    group_needed: whether a row without a group is refused; else its group is "".
+    """
 
     text: str | None = None
     label: str | None = None
     group: str | None = None
+    group_needed: bool = True
 
 
 GUESSED: Final = Columns()
@@ -24,9 +28,10 @@ GUESSED: Final = Columns()
 class RowBatch:
     """Consecutive rows of a source.
 
-    texts, labels, groups: one string a row; labels are None for an unlabelled source, groups where none are known.
-    first_row: number of the first row in the source, from 0. lines: line of the file on which each row starts, from 1
-    (formats with lines). paths: file of each row (folders and archives). name: what the user called the source.
+    texts, labels, groups: one string a row; labels are None for an unlabelled source, groups where none are known, and
+    one is "" for a row without. first_row: number of the first row in the source, from 0. lines: line of the file on
+    which each row starts, from 1 (formats with lines). paths: file of each row (folders and archives). name: what the
+    user called the source.
     """
 
     texts: list[str]

@@ -57,10 +57,10 @@ def train(request: TrainRequest, reporter: Reporter) -> TrainResult:
     check_request(request)
     corpus = corpus_of(request, reporter)
     for part in ("validation", "test"):
-        if shared := corpus.facts[f"duplicates_train_{part}"]:
-            reporter.warn(
-                f"{shared:,} texts of the {part} part stand in the training part too, so its scores may be too good"
-            )
+        for what, fact in (("texts", "duplicates_train"), ("groups", "shared_groups_train")):
+            if shared := corpus.facts[f"{fact}_{part}"]:
+                told = f"{shared:,} {what} of the {part} part stand in the training part too"
+                reporter.warn(f"{told}, so its scores may be too good")
     identity = RunIdentity.of(corpus, request.config, request.seed)
     scratch = request.out / SCRATCH
     created = [folder for folder in (scratch, *scratch.parents) if not folder.exists()]

@@ -87,6 +87,13 @@ def test_a_column_of_numbers_is_no_text(tmp_path: Path) -> None:
         open_source(path, Columns(text="text"))
 
 
+def test_a_group_that_is_no_number_is_missing(tmp_path: Path, everything: Any) -> None:
+    groups = pa.array([1.0, float("nan")], from_pandas=False)
+    pq.write_table(pa.table({"text": ["a", "b"], "label": ["x", "y"], "by": groups}), tmp_path / "a.parquet")
+    with pytest.raises(DataError, match=r"row 2: no group in column 'by'"):
+        everything(open_source(str(tmp_path / "a.parquet"), Columns(group="by")))
+
+
 def test_a_missing_group_is_named(tmp_path: Path, everything: Any) -> None:
     path = written(tmp_path / "a.parquet", text=["x", "y"], label=[0, 1], by=["m", None])
     with pytest.raises(DataError, match=r"row 2: no group in column 'by'"):

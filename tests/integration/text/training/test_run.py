@@ -195,6 +195,29 @@ def test_texts_that_training_shares_with_a_test_file_are_reported(request_for: M
     assert epochs.warnings == []
 
 
+@pytest.mark.parametrize("part", ["test", "validation"])
+def test_groups_that_training_shares_with_a_file_of_its_own_are_reported(
+    part: str, request_for: Make, more_reviews: Path
+) -> None:
+    lines = more_reviews.read_text().splitlines()
+    lines[1] = lines[1].rpartition(",")[0] + ","  # a row without a group: these groups split nothing
+    more_reviews.write_text("\n".join(lines) + "\n")
+    epochs = Epochs()
+    config = request_for().config.model_copy(update={"training": Training(max_steps=2)})
+    grouped = request_for(config=config, columns=Columns(group="movie"), **{part: str(more_reviews)})
+    train(grouped, epochs)
+    movies = np.arange(120) // 4
+    shared = len(set(range(10)) & set(movies[corpus_of(grouped, Silent()).split[:120] == TRAIN]))
+    assert f"{shared} groups of the {part} part stand in the training part too, so its scores may be too good" in (
+        epochs.warnings
+    )
+    if part == "test":
+        assert not any("of the validation part" in warning for warning in epochs.warnings)
+    without = request_for(config=config, force=True, **{part: str(more_reviews)})
+    train(without, epochs := Epochs())
+    assert not any("groups of" in warning for warning in epochs.warnings)
+
+
 def test_patience_ends_a_run_that_gets_no_better(request_for: Make, config: MakeConfig) -> None:
     epochs = Epochs()
     flat = config(optimiser={"learning_rate": 1e-9}, training={"epochs": 20, "patience": 2})
