@@ -3,8 +3,8 @@
 from typing import Any
 
 from throughtime.text.config import Encoder
-from throughtime.text.cooccurrence import cooccurrence_vectors, enough_words
 from throughtime.text.encoded import Corpus
+from throughtime.text.training.cooccurrence import cooccurrence_vectors, enough_words
 from throughtime.text.training.model import TextModel
 from throughtime.text.training.reporter import Reporter
 from throughtime.text.vectors import load_vectors

@@ -8,12 +8,16 @@ Levy, Goldberg & Dagan 2015, "Improving distributional similarity with lessons l
 2.1 and 3; factorised by randomised subspace iteration, Halko, Martinsson & Tropp 2011, algorithm 4.4.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy import sparse
+from torch import Tensor
 
 from throughtime.spec.errors import DataError
 from throughtime.spec.model import UNKNOWN_ID
@@ -29,7 +33,7 @@ SMOOTHING: Final = 0.75
 LARGEST_VOCABULARY: Final = 50_000
 """Rows that take part; rarer words have too little company, and the table would outgrow memory."""
 MOST_TOKENS: Final = 8_000_000
-"""Training tokens that are counted; more would take memory and time, and better them little."""
+"""Training tokens that are counted, of texts drawn from all; more would take memory and time, and better little."""
 _OVERSAMPLING: Final = 10
 _ITERATIONS: Final = 3
 _WORDS_AT_ONCE: Final = 1000
@@ -60,7 +64,7 @@ def cooccurrence_vectors(corpus: Corpus, *, size: int, seed: int) -> Cooccurrenc
             f"encoder.embedding_init: cooccurrence needs a vocabulary larger than embedding_size + {_OVERSAMPLING}, "
             f"but the training texts give {words} tokens for size {size}; use embedding_init: random"
         )
-    table, found = _association(_stretches(corpus, words))
+    table, found = _association(_stretches(corpus, words, seed))
     found = np.concatenate([found, np.zeros(len(corpus.vocabulary) - words, np.bool_)])
     matrix = np.zeros((len(corpus.vocabulary), size), dtype=np.float32)
     matrix[:words] = _factor(table, size, np.random.default_rng([seed, size]))
@@ -69,17 +73,21 @@ def cooccurrence_vectors(corpus: Corpus, *, size: int, seed: int) -> Cooccurrenc
     return CooccurrenceVectors(matrix / max(spread, 1e-12), found)
 
 
-def _stretches(corpus: Corpus, words: int) -> sparse.csr_matrix:
+def _stretches(corpus: Corpus, words: int, seed: int = 0) -> sparse.csr_matrix:
     """(stretches, words): how often each known word stands in each stretch of a training text.
+
+    Of more than MOST_TOKENS, texts are drawn: files are often in order of classes, of which the first texts hold few.
 
     The rows come in order, so the table is laid out as it is read; 8-byte numbers a token would double the memory.
     """
     rows = corpus.rows(TRAIN)
-    lengths = corpus.lengths[rows].astype(np.int64)
-    rows = rows[: int(np.searchsorted(np.cumsum(lengths), MOST_TOKENS)) + 1]
+    if corpus.lengths[rows].sum(dtype=np.int64) > MOST_TOKENS:
+        drawn = np.random.default_rng([seed, MOST_TOKENS]).permutation(rows)
+        enough = int(np.searchsorted(np.cumsum(corpus.lengths[drawn], dtype=np.int64), MOST_TOKENS)) + 1
+        rows = np.sort(drawn[:enough])
     ids = np.concatenate([corpus.tokens(int(row)) for row in rows])
     corpus.release(len(rows))
-    sizes = [np.diff([*range(0, n, STRETCH), n]) for n in lengths[: len(rows)].tolist() if n]
+    sizes = [np.diff([*range(0, n, STRETCH), n]) for n in corpus.lengths[rows].tolist() if n]
     known = (ids > UNKNOWN_ID) & (ids < words)
     ends = np.cumsum(known, dtype=np.int32)[np.cumsum(np.concatenate(sizes)) - 1]
     ids = ids[known]
@@ -129,10 +137,36 @@ def _association(stretches: sparse.csr_matrix) -> tuple[sparse.csr_matrix, NDArr
 def _factor(table: sparse.csr_matrix, size: int, generator: np.random.Generator) -> NDArray[np.float32]:
     """U √S of the leading `size` singular triples of `table`: (words, size)."""
     start = generator.standard_normal((table.shape[1], size + _OVERSAMPLING)).astype(np.float32)
-    basis = np.linalg.qr(table @ start)[0]
-    for _ in range(_ITERATIONS):
-        basis = np.linalg.qr(table.T @ basis)[0]
-        basis = np.linalg.qr(table @ basis)[0]
-    left, values, _ = np.linalg.svd((table.T @ basis).T, full_matrices=False)
-    result: NDArray[np.float32] = ((basis @ left[:, :size]) * np.sqrt(values[:size])).astype(np.float32)
+    with _one_thread():
+        basis = _orthonormal(table @ start)
+        for _ in range(_ITERATIONS):
+            basis = _orthonormal(table.T @ basis)
+            basis = _orthonormal(table @ basis)
+        left, values, _ = torch.linalg.svd(_tensor((table.T @ basis).T), full_matrices=False)
+        vectors: Tensor = (_tensor(basis) @ left[:, :size]) * values[:size].sqrt()
+        result: NDArray[np.float32] = vectors.numpy()
     return result
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Torch's linear algebra on one thread: how many share it decides its last bits, and so all that is learnt later.
+
+    NumPy's would need a library more to be told so. Of tall, narrow matrices as these, two threads are no faster.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _orthonormal(columns: NDArray[np.float32]) -> NDArray[np.float32]:
+    basis: NDArray[np.float32] = torch.linalg.qr(_tensor(columns))[0].numpy()
+    return basis
+
+
+def _tensor(matrix: NDArray[np.float32]) -> Tensor:
+    """A copy, which lies as torch lays it out: where a matrix begins may decide last bits, too."""
+    return torch.from_numpy(matrix).clone(memory_format=torch.contiguous_format)

@@ -1,14 +1,20 @@
 """Vectors from co-occurrence: words of the same company get like vectors; held-out text plays no part."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
+import torch
 
 from throughtime.spec.errors import DataError
 from throughtime.spec.model import PreprocessingConfig
-from throughtime.text.cooccurrence import cooccurrence_vectors
 from throughtime.text.corpus import corpus_from_lists
 from throughtime.text.encoded import Corpus
 from throughtime.text.tokenizing import TokenizerOptions
+from throughtime.text.training import cooccurrence
+from throughtime.text.training.cooccurrence import cooccurrence_vectors
 
 
 def corpus_of(texts: list[str], held_out: list[str] | None = None) -> Corpus:
@@ -53,7 +59,7 @@ def test_words_of_the_same_company_are_alike(texts: list[str]) -> None:
 
 
 def test_they_factorise_the_association_as_well_as_an_exact_decomposition(texts: list[str]) -> None:
-    from throughtime.text.cooccurrence import _association, _factor, _stretches
+    from throughtime.text.training.cooccurrence import _association, _factor, _stretches
 
     corpus = corpus_of(texts)
     table = _association(_stretches(corpus, len(corpus.vocabulary)))[0]
@@ -63,7 +69,7 @@ def test_they_factorise_the_association_as_well_as_an_exact_decomposition(texts:
 
 
 def test_company_is_the_pairs_of_one_stretch() -> None:
-    from throughtime.text.cooccurrence import STRETCH, _company, _stretches
+    from throughtime.text.training.cooccurrence import STRETCH, _company, _stretches
 
     late = " ".join(["f"] * STRETCH)
     corpus = corpus_of([f"a b a c {late}", "a z"])
@@ -80,7 +86,7 @@ def test_company_is_the_pairs_of_one_stretch() -> None:
 
 
 def test_association_is_its_definition() -> None:
-    from throughtime.text.cooccurrence import SMOOTHING, _association, _company, _stretches
+    from throughtime.text.training.cooccurrence import SMOOTHING, _association, _company, _stretches
 
     corpus = corpus_of(["a b a c d", "a z b", "c d c"])
     words = len(corpus.vocabulary)
@@ -106,6 +112,52 @@ def test_the_same_seed_gives_the_same_vectors(texts: list[str]) -> None:
     corpus = corpus_of(texts)
     one, other = (cooccurrence_vectors(corpus, size=8, seed=5) for _ in range(2))
     np.testing.assert_array_equal(one.matrix, other.matrix)
+
+
+@pytest.mark.parametrize("size", [8, 30])
+def test_any_number_of_threads_gives_the_same_vectors(size: int) -> None:
+    """Each in a process of its own, as how many threads there are is settled when a library is loaded."""
+    code = f"""
+import hashlib
+import numpy as np
+from scipy import sparse
+from throughtime.text.training.cooccurrence import _factor
+draw = np.random.default_rng(0)
+table = sparse.csr_matrix(np.maximum(draw.standard_normal((3000, 3000)), 0).astype(np.float32))
+print(hashlib.sha256(_factor(table, {size}, np.random.default_rng(0)).tobytes()).hexdigest())
+"""
+    found = set()
+    for threads in ("1", "2", "3"):
+        environment = os.environ | {f"{name}_NUM_THREADS": threads for name in ("OMP", "OPENBLAS", "MKL")}
+        found.add(subprocess.run([sys.executable, "-c", code], env=environment, check=True, capture_output=True).stdout)
+    assert len(found) == 1
+
+
+def test_threads_are_as_many_as_before(texts: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    before = torch.get_num_threads()
+    corpus = corpus_of(texts)
+    cooccurrence_vectors(corpus, size=8, seed=0)
+    assert torch.get_num_threads() == before
+    monkeypatch.setattr(torch.linalg, "qr", lambda _: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        cooccurrence_vectors(corpus, size=8, seed=0)
+    assert torch.get_num_threads() == before
+
+
+def test_of_more_texts_than_are_counted_all_parts_are_drawn_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    draw = np.random.default_rng(0)
+    texts = [" ".join(f"{kind}{n}" for n in draw.integers(0, 50, 20)) for kind in "ab" for _ in range(300)]
+    corpus = corpus_of(texts)
+    whole = cooccurrence_vectors(corpus, size=8, seed=0)
+    monkeypatch.setattr(cooccurrence, "MOST_TOKENS", 12_000)
+    np.testing.assert_array_equal(cooccurrence_vectors(corpus, size=8, seed=0).matrix, whole.matrix)
+    monkeypatch.setattr(cooccurrence, "MOST_TOKENS", 5_000)
+    part = cooccurrence_vectors(corpus, size=8, seed=0)
+    for kind in "ab":
+        assert all(part.found[place] for place, word in enumerate(corpus.vocabulary) if word.startswith(kind))
+    np.testing.assert_array_equal(cooccurrence_vectors(corpus, size=8, seed=0).matrix, part.matrix)
+    counted = cooccurrence._stretches(corpus, len(corpus.vocabulary)).sum()
+    assert 5_000 <= counted < 5_020
 
 
 def test_a_vocabulary_too_small_is_refused() -> None:
