@@ -1,6 +1,8 @@
 """The cache of encoded corpora: one folder each, named by what it was made from, there whole or not at all."""
 
 import contextlib
+import errno
+import fcntl
 import hashlib
 import json
 import mmap
@@ -79,7 +81,8 @@ def cache_root() -> Path:
 def new_folder(folder: Path) -> Iterator[Path]:
     """An empty folder to fill, which becomes `folder` when the block ends, and vanishes if the block raises.
 
-    Whatever stood in `folder` is replaced. Unfinished folders that killed processes left more than a day ago go too.
+    A whole corpus that stands there by then, of another process that was faster, stays: its content is the same.
+    Unfinished folders that killed processes left more than a day ago go too.
 
     Raises:
         OutputError: it cannot be written; names the folder and the remedy.
@@ -92,14 +95,39 @@ def new_folder(folder: Path) -> Iterator[Path]:
         raise _unwritable(error, folder) from error
     try:
         yield unfinished
-        if folder.exists():
-            # Damaged, or another process was faster; its content is the same, so nothing is lost.
-            shutil.rmtree(folder, ignore_errors=True)
-        unfinished.rename(folder)
+        with _alone_in(folder.parent):
+            if read_corpus(folder) is None:
+                _replace(folder, unfinished)
     except OSError as error:
         raise _unwritable(error, folder) from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _alone_in(root: Path) -> Iterator[None]:
+    """Waits for processes that put a folder into `root`, so that none takes away what another has just put there.
+
+    Where the file system has no locks, `_replace` is left to luck.
+    """
+    descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _replace(folder: Path, unfinished: Path) -> None:
+    """Gives `unfinished` the name of `folder`, whose content, if there is any, is damaged."""
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        unfinished.rename(folder)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        # Another process was faster: the caller reads what it has put there.
 
 
 def _unwritable(error: OSError, folder: Path) -> OutputError:

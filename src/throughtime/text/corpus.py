@@ -64,13 +64,17 @@ def build_corpus(
         OutputError: the cache cannot be written (the disk is full, …); nothing of it stays.
     """
     sources, fractions = _sides(train, validation, test, validation_fraction, test_fraction)
-    key = _key(sources, tokenizer, preprocessing, [*fractions, seed])
+    prints = [source.fingerprint() for source, _ in sources]
+    key = _key(sources, prints, tokenizer, preprocessing, [*fractions, seed])
     folder = (cache_root() if cache_dir is None else cache_dir) / key
     corpus = read_corpus(folder)
     if corpus is None:
         with new_folder(folder) as unfinished:
             with (unfinished / IDS).open("wb") as stream:
                 parts = _build(sources, tokenizer, preprocessing, fractions, seed, key, stream, progress)
+            for (source, _), before in zip(sources, prints, strict=True):
+                if source.fingerprint() != before:
+                    raise _changed(source)
             write_corpus(unfinished, parts)
         corpus = read_corpus(folder)
         if corpus is None:
@@ -105,7 +109,8 @@ def corpus_from_lists(
     train = ListSource(texts, labels, groups, label_kind=label_kind, name="training data")
     own = None if validation is None else ListSource(*validation, None, label_kind=label_kind, name="validation data")
     sources, fractions = _sides(train, own, None, validation_fraction, test_fraction)
-    key = _key(sources, tokenizer, preprocessing, [*fractions, seed])
+    prints = [source.fingerprint() for source, _ in sources]
+    key = _key(sources, prints, tokenizer, preprocessing, [*fractions, seed])
     stream = io.BytesIO()
     parts = _build(sources, tokenizer, preprocessing, fractions, seed, key, stream, progress)
     return parts.corpus(np.frombuffer(stream.getbuffer(), dtype=np.int32))
@@ -132,6 +137,7 @@ def _sides(
 
 def _key(
     sources: Sequence[tuple["Source", int]],
+    fingerprints: Sequence[str],
     tokenizer: TokenizerOptions,
     preprocessing: PreprocessingConfig,
     splitting: Sequence[float],
@@ -140,7 +146,7 @@ def _key(
     facts = {
         "format": FORMAT,
         "tokenizers": version("tokenizers"),
-        "sources": [(source.fingerprint(), side) for source, side in sources],
+        "sources": [(known, side) for known, (_, side) in zip(fingerprints, sources, strict=True)],
         "tokenizer": vars(tokenizer),
         "pipeline": pipeline(tokenizer.kind, tokenizer.lowercase).to_str(),
         "preprocessing": vars(preprocessing),
@@ -243,4 +249,8 @@ def _batches(
         else:
             if at == end:
                 continue
-        raise DataError(f"{source.name}: its rows changed while it was read; start again when nothing writes to it")
+        raise _changed(source)
+
+
+def _changed(source: "Source") -> DataError:
+    return DataError(f"{source.name}: its rows changed while it was read; start again when nothing writes to it")

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from typing import Any, NoReturn
 import numpy as np
 import pytest
 
-from throughtime.spec.errors import OutputError
+from throughtime.spec.errors import DataError, OutputError
 from throughtime.spec.model import PreprocessingConfig
 from throughtime.text import cache
 from throughtime.text import corpus as building
@@ -105,6 +106,51 @@ def test_a_damaged_cache_is_built_again(tmp_path: Path, name: str, damage: Calla
     again = built(tmp_path)
     assert (again.ids == ids).all()
     assert cache.read_corpus(tmp_path / key) is not None
+
+
+@pytest.mark.parametrize("stage", ["reading", "counting tokens", "encoding"])
+def test_what_changed_while_it_was_read_is_not_kept(tmp_path: Path, stage: str) -> None:
+    """As many rows as before, so that nothing else tells."""
+    texts = list(TEXTS)
+
+    def rewrite(at: str, done: int, total: int | None) -> None:
+        if at == stage:
+            texts[1] = "another film"
+
+    with pytest.raises(DataError, match="data: its rows changed while it was read; start again"):
+        built(tmp_path, texts, progress=rewrite)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_corpus_that_another_process_has_built_meanwhile_stays(tmp_path: Path, damaged: bool) -> None:
+    key = built(tmp_path / "alone").key
+    kept: list[int] = []
+
+    def overtaken(stage: str, done: int, total: int | None) -> None:
+        if stage == "encoding" and not kept:
+            built(tmp_path / "cache")
+            if damaged:
+                flip_a_byte(tmp_path / "cache" / key / cache.IDS)
+            kept.append((tmp_path / "cache" / key).stat().st_ino)
+
+    corpus = built(tmp_path / "cache", progress=overtaken)
+    assert same(corpus, built(tmp_path / "alone"))
+    assert ((tmp_path / "cache" / key).stat().st_ino == kept[0]) != damaged
+    assert [folder.name for folder in (tmp_path / "cache").iterdir()] == [key]
+
+
+def test_where_there_are_no_locks_the_faster_process_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = built(tmp_path / "other")
+    rename = Path.rename
+
+    def late(unfinished: Path, folder: Path) -> Path:
+        shutil.copytree(tmp_path / "other" / first.key, folder)
+        return rename(unfinished, folder)
+
+    monkeypatch.setattr(Path, "rename", late)
+    assert same(built(tmp_path / "cache"), first)
+    assert [folder.name for folder in (tmp_path / "cache").iterdir()] == [first.key]
 
 
 @pytest.mark.parametrize("stage", ["reading", "counting tokens", "encoding"])
