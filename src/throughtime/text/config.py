@@ -11,15 +11,25 @@ from typing import Annotated, Any, Final, Literal, Self
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 from throughtime.spec.cells import ClassicCell, Nonlinearity
 from throughtime.spec.errors import ConfigError, OptionError
 from throughtime.spec.model import LARGEST_COUNT, Cut, EncoderConfig, HeadConfig, Pooling, PreprocessingConfig
 from throughtime.text.tokenizing import TokenizerOptions
 
-Share = Annotated[float, Field(ge=0.0, lt=1.0)]
+
+def _no_switch(value: Any) -> Any:
+    """Python takes True for 1: a number in its place was not meant."""
+    if isinstance(value, bool):
+        raise PydanticCustomError("float_type", "should be a number")
+    return value
+
+
+Number = Annotated[float, BeforeValidator(_no_switch)]
+Share = Annotated[Number, Field(ge=0.0, lt=1.0)]
 """A probability or a part of the whole; 1 would leave nothing."""
-Count = Annotated[int, Field(ge=1, le=LARGEST_COUNT)]
+Count = Annotated[int, Field(ge=1, le=LARGEST_COUNT, strict=True)]
 
 
 def _one_layer(size: Any) -> Any:
@@ -37,7 +47,7 @@ class Preprocessing(Section):
     """Text → token ids."""
 
     tokenizer: Literal["words", "characters", "bpe"] = "words"
-    vocabulary_size: Annotated[int, Field(ge=3)] = 30_000
+    vocabulary_size: Annotated[int, Field(ge=3, strict=True)] = 30_000
     min_count: Count = 2
     lowercase: bool = True
     max_tokens: Count = 400
@@ -49,7 +59,7 @@ class Encoder(Section):
 
     kind: Literal["recurrent", "bag"] = "recurrent"
     embedding_size: Count = 100
-    embedding_std: Annotated[float, Field(gt=0.0)] = 0.1
+    embedding_std: Annotated[Number, Field(gt=0.0)] = 0.1
     embedding_init: Literal["random", "cooccurrence", "vectors"] = "random"
     vectors: Path | None = None
     unknown_vectors: Literal["random", "zeros"] = "random"
@@ -58,13 +68,15 @@ class Encoder(Section):
     bidirectional: bool = True
     nonlinearity: Nonlinearity = "tanh"
     reset_after: bool = True
-    forget_bias: float | None = None
+    forget_bias: Number | None = None
     segment: Count | None = None
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
         if self.vectors is not None and self.embedding_init != "vectors":
             raise ValueError(f"vectors: {self.vectors} needs embedding_init: vectors, but it is {self.embedding_init}")
+        if self.unknown_vectors == "zeros" and self.embedding_init == "random":
+            raise ValueError("unknown_vectors: zeros is of tokens without a vector; embedding_init: random has none")
         if self.forget_bias is not None and self.cell != "LSTM":
             raise ValueError(f"forget_bias is an option of LSTM, but cell is {self.cell}")
         stack = {"cell", "hidden_size", "bidirectional", "nonlinearity", "reset_after", "forget_bias", "segment"}
@@ -88,20 +100,20 @@ class Regularisation(Section):
     embedding_dropout: Share = 0.0
     output_dropout: Share = 0.0
     label_smoothing: Share = 0.0
-    weight_decay: Annotated[float, Field(ge=0.0)] = 0.0
-    embedding_decay: Annotated[float, Field(ge=0.0)] = 0.0
+    weight_decay: Annotated[Number, Field(ge=0.0)] = 0.0
+    embedding_decay: Annotated[Number, Field(ge=0.0)] = 0.0
 
 
 class Optimiser(Section):
     """How weights move."""
 
     name: Literal["adam", "adamw"] = "adamw"
-    learning_rate: Annotated[float, Field(gt=0.0)] = 0.002
+    learning_rate: Annotated[Number, Field(gt=0.0)] = 0.002
     warmup: Share = 0.1
     schedule: Literal["constant", "linear", "cosine"] = "linear"
-    clip_norm: Annotated[float, Field(gt=0.0)] | None = 1.0
+    clip_norm: Annotated[Number, Field(gt=0.0)] | None = 1.0
     betas: tuple[Share, Share] = (0.9, 0.999)
-    averaging: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
+    averaging: Annotated[Number, Field(gt=0.0, lt=1.0)] | None = None
 
 
 class Training(Section):
@@ -307,6 +319,8 @@ def _consequences(config: TrainConfig, changes: Mapping[str, Any]) -> dict[str, 
         follows["regularisation.segment_dropout"] = 0.0
     if changes.get("encoder.vectors") is not None:
         follows["encoder.embedding_init"] = "vectors"
+    if changes.get("encoder.embedding_init") == "random":
+        follows["encoder.unknown_vectors"] = "random"
     if changes.get("optimiser.name") == "adam":
         follows |= {"regularisation.weight_decay": 0.0, "regularisation.embedding_decay": 0.0}
     return follows

@@ -1,11 +1,29 @@
 """Configuration files: YAML in, a checked `TrainConfig` out."""
 
+from collections.abc import Hashable
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from throughtime.spec.errors import ConfigError
 from throughtime.text.config import TrainConfig, parse_config
+
+
+class _EveryKeyOnce(yaml.SafeLoader):
+    """YAML's safe loader takes the last of equal keys, and with it drops a whole section that was written twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: dict[tuple[str, str], int] = {}
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue
+            name = (key.tag, key.value)
+            if name in seen:
+                problem = f"the key {key.value} stands on line {seen[name]} already"
+                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+            seen[name] = key.start_mark.line + 1
+        return super().construct_mapping(node, deep)
 
 
 def read_config(path: Path) -> TrainConfig:
@@ -26,7 +44,7 @@ def read_config(path: Path) -> TrainConfig:
 def parse_yaml(text: str, origin: str) -> TrainConfig:
     """The same, from the text of a file named `origin`."""
     try:
-        values = yaml.safe_load(text)
+        values = yaml.load(text, Loader=_EveryKeyOnce)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise ConfigError(f"{origin}, line {line}: not valid YAML ({error.problem}); correct this line") from None

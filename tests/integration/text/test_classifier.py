@@ -166,6 +166,14 @@ def test_a_recipe_from_a_file(tmp_path: Path) -> None:
         model.save(tmp_path / "model", force=True)
 
 
+def test_it_is_trained_on_all_texts_that_it_is_given(make: Make, tmp_path: Path) -> None:
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text("training: {test_fraction: 0.5, validation_fraction: 0.1}\n")
+    model = make(recipe=str(recipe), overrides={"training.max_steps": 2}).fit(TEXTS, WORDS)
+    assert (model.config.training["corpus"]["rows_train"], model.config.training["corpus"]["rows_test"]) == (72, 0)
+    assert model.config.training["configuration"]["training"]["test_fraction"] == 0.0
+
+
 def test_pre_trained_vectors(make: Make, tmp_path: Path) -> None:
     lines = [f"{word} " + " ".join([f"{place / 10}"] * 8) for place, word in enumerate([*GOOD, *BAD])]
     (tmp_path / "vectors.txt").write_text("\n".join(lines) + "\n")
@@ -235,6 +243,12 @@ def test_bad_groups(make: Make) -> None:
         ({"cell": "QRNN"}, ConfigError, r"encoder\.cell: .*'RNN', 'GRU' or 'LSTM', but is 'QRNN'"),
         ({"epochs": 0}, ConfigError, r"training\.epochs"),
         ({"overrides": {"training.epoch": 3}}, ConfigError, r"training\.epoch: there is no such key"),
+        (
+            {"overrides": {"training.test_fraction": 0.2}},
+            ConfigError,
+            r"test_fraction is 0\.2, but fit has no test part",
+        ),
+        ({"hidden_size": True}, ConfigError, r"encoder\.hidden_size\.0: should be an integer, but is True"),
         ({"seed": -1}, OptionError, "seed must be a whole number, at least 0, but is -1"),
         ({"seed": 1.5}, OptionError, "seed must be a whole number"),
     ],

@@ -67,6 +67,13 @@ def test_the_articles_hyper_parameters() -> None:
         ({"encoder": {"hidden_size": [0]}}, r"^mine\.yaml: encoder\.hidden_size\.0: .* but is 0$"),
         ({"encoder": {"hidden_size": []}}, r"^mine\.yaml: encoder\.hidden_size: should have at least one entry"),
         ({"encoder": {"hidden_size": True}}, r"^mine\.yaml: encoder\.hidden_size: .* but is True$"),
+        ({"encoder": {"hidden_size": [True]}}, r"^mine\.yaml: encoder\.hidden_size\.0: .*integer, but is True$"),
+        ({"training": {"epochs": True}}, r"^mine\.yaml: training\.epochs: should be an integer, but is True$"),
+        ({"training": {"epochs": 2.5}}, r"^mine\.yaml: training\.epochs: should be an integer, but is 2\.5$"),
+        ({"optimiser": {"learning_rate": True}}, r"optimiser\.learning_rate: should be a number, but is True$"),
+        ({"optimiser": {"clip_norm": False}}, r"optimiser\.clip_norm: should be a number, but is False$"),
+        ({"optimiser": {"betas": [0.9, False]}}, r"optimiser\.betas\.1: should be a number, but is False$"),
+        ({"encoder": {"unknown_vectors": "zeros"}}, r"unknown_vectors: zeros is of tokens without a vector"),
         ({"encoder": {"vectors": "v.txt"}}, r"vectors: v.txt needs embedding_init: vectors"),
         ({"regularisation": {"segment_dropout": 0.5}}, r"there are no segments to drop"),
         ({"optimiser": {"name": "adam"}, "regularisation": {"weight_decay": 0.1}}, r"adamw, not adam"),
@@ -84,6 +91,29 @@ def test_faults_are_named_in_one_line(values: object, message: str) -> None:
 def test_broken_yaml_names_its_line() -> None:
     with pytest.raises(ConfigError, match=r"mine\.yaml, line 2: not valid YAML"):
         parse_yaml("training:\n  epochs: {]\n", "mine.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "key"),
+    [
+        ("training:\n  epochs: 7\nencoder: {}\ntraining:\n  patience: 2\n", 4, "training stands on line 1"),
+        ("training:\n  epochs: 7\n  patience: 2\n  epochs: 8\n", 4, "epochs stands on line 2"),
+        ("training: {epochs: 7, epochs: 7}\n", 1, "epochs stands on line 1"),
+    ],
+)
+def test_a_key_that_is_written_twice_is_named_with_its_lines(text: str, line: int, key: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^mine\.yaml, line {line}: not valid YAML \(the key {key} already\)"):
+        parse_yaml(text, "mine.yaml")
+
+
+def test_a_key_that_overrides_a_merged_one_is_no_repetition() -> None:
+    config = parse_yaml("optimiser: {<<: {name: adam, warmup: 0.2}, name: adamw}\n", "mine.yaml")
+    assert (config.optimiser.name, config.optimiser.warmup) == ("adamw", 0.2)
+
+
+def test_random_vectors_leave_those_of_unknown_words_behind() -> None:
+    changed = with_changes(load_recipe("article-lstm"), ["encoder.embedding_init=random"])
+    assert changed.encoder.unknown_vectors == "random"
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
@@ -132,6 +162,7 @@ def test_wrong_changes_are_named(change: str, message: str) -> None:
         ("head.pooling=last", "regularisation.segment_dropout", 0.0),
         ("encoder.segment=null", "regularisation.segment_dropout", 0.0),
         ("encoder.vectors=v.txt", "encoder.embedding_init", "vectors"),
+        ("encoder.embedding_init=random", "encoder.unknown_vectors", "random"),
         ("optimiser.name=adam", "regularisation.embedding_decay", 0.0),
     ],
 )

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from throughtime.runtime.model_dir import ModelDirectory
+from throughtime.spec.errors import ConfigError
 from throughtime.spec.model import LabelKind
 from throughtime.text.config import with_values
 from throughtime.text.config_file import read_config
@@ -30,13 +31,19 @@ def fit_lists(
     """Trains as the command line does, with nothing written to disk.
 
     Args:
-        recipe: a recipe's name, or the path of a YAML configuration.
+        recipe: a recipe's name, or the path of a YAML configuration; a test part that it holds out is trained on.
         changes: "section.key": value, applied to it.
     Raises:
         ConfigError, DataError, TrainingError: see there.
     """
     base = load_recipe(recipe) if recipe in recipe_names() or not Path(recipe).exists() else read_config(Path(recipe))
     config = with_values(base, changes, "TextClassifier")
+    if share := changes.get("training.test_fraction"):
+        raise ConfigError(
+            f"TextClassifier: training.test_fraction is {share}, but fit has no test part: it trains on all texts "
+            "that it is given; keep some back and give them to score"
+        )
+    config = with_values(config, {"training.test_fraction": 0.0}, "TextClassifier")
     check_vectors(config.encoder)
     corpus = corpus_from_lists(
         texts,
@@ -46,7 +53,6 @@ def fit_lists(
         tokenizer=config.tokenizer_options(),
         preprocessing=config.preprocessing_config(),
         validation_fraction=config.training.validation_fraction,
-        test_fraction=config.training.test_fraction,
         seed=seed,
         progress=reporter.stage,
     )

@@ -100,6 +100,8 @@ def fit(
         reporter=reporter,
     )
     validation = validation_rows(corpus, config.training.validation_limit, seed)
+    if not len(validation):
+        _tell_of_no_validation(config, reporter)
     end = EpochEnd(
         corpus,
         validation,
@@ -169,6 +171,16 @@ def _tell_of_cut_texts(corpus: Corpus, config: TrainConfig, reporter: Reporter) 
             f"{cut:,} of {len(corpus.lengths):,} texts reach preprocessing.max_tokens = {longest:,} and are cut there "
             f"(preprocessing.cut: {config.preprocessing.cut}); raise it for the whole text to count"
         )
+
+
+def _tell_of_no_validation(config: TrainConfig, reporter: Reporter) -> None:
+    patience = config.training.patience
+    without = [
+        *(["training.keep: best keeps the last epoch"] if config.training.keep == "best" else []),
+        *([f"training.patience: {patience} ends nothing"] if patience is not None else []),
+    ]
+    if without:
+        reporter.note(f"no text is held out for validation, so {' and '.join(without)}")
 
 
 def validation_rows(corpus: Corpus, limit: int | None, seed: int) -> np.ndarray:

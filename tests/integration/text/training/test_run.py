@@ -1,7 +1,6 @@
 """A whole run: what it writes, what it may see, and what the saved model says afterwards."""
 
 import json
-import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +16,7 @@ from throughtime.runtime import Predictor
 from throughtime.runtime.model_dir import read_model_directory
 from throughtime.spec.errors import ConfigError, DataError, OutputError, TrainingError
 from throughtime.spec.tolerances import PROBABILITY
-from throughtime.text.config import TrainConfig, Training
+from throughtime.text.config import TrainConfig
 from throughtime.text.reading import Columns
 from throughtime.text.request import TrainRequest
 from throughtime.text.splitting import TRAIN, VALIDATION
@@ -173,51 +172,6 @@ class Epochs(Silent):
         self.warnings.append(message)
 
 
-@pytest.mark.parametrize(("longest", "told"), [(30, True), (60, False)])
-def test_texts_that_are_cut_are_reported(request_for: Make, config: MakeConfig, longest: int, told: bool) -> None:
-    reporter = Epochs()
-    train(request_for(config=config(preprocessing={"max_tokens": longest}, training={"epochs": 1})), reporter)
-    [*warnings] = [message for message in reporter.warnings if "preprocessing.max_tokens" in message]
-    assert bool(warnings) == told
-    if told:
-        assert re.match(r"\d+ of 120 texts reach preprocessing\.max_tokens = 30 and are cut there", warnings[0])
-
-
-def test_texts_that_training_shares_with_a_test_file_are_reported(request_for: Make, reviews: Path) -> None:
-    lines = reviews.read_text().splitlines(keepends=True)
-    (reviews.parent / "test.csv").write_text("".join(lines[:4]) + "a film that nobody knows,pos,movie 99\n")
-    epochs = Epochs()
-    config = request_for().config.model_copy(update={"training": Training(validation_fraction=0.0, max_steps=2)})
-    train(request_for(config=config, test=str(reviews.parent / "test.csv")), epochs)
-    assert epochs.warnings == ["3 texts of the test part stand in the training part too, so its scores may be too good"]
-    epochs = Epochs()
-    train(request_for(force=True), epochs)
-    assert epochs.warnings == []
-
-
-@pytest.mark.parametrize("part", ["test", "validation"])
-def test_groups_that_training_shares_with_a_file_of_its_own_are_reported(
-    part: str, request_for: Make, more_reviews: Path
-) -> None:
-    lines = more_reviews.read_text().splitlines()
-    lines[1] = lines[1].rpartition(",")[0] + ","  # a row without a group: these groups split nothing
-    more_reviews.write_text("\n".join(lines) + "\n")
-    epochs = Epochs()
-    config = request_for().config.model_copy(update={"training": Training(max_steps=2)})
-    grouped = request_for(config=config, columns=Columns(group="movie"), **{part: str(more_reviews)})
-    train(grouped, epochs)
-    movies = np.arange(120) // 4
-    shared = len(set(range(10)) & set(movies[corpus_of(grouped, Silent()).split[:120] == TRAIN]))
-    assert f"{shared} groups of the {part} part stand in the training part too, so its scores may be too good" in (
-        epochs.warnings
-    )
-    if part == "test":
-        assert not any("of the validation part" in warning for warning in epochs.warnings)
-    without = request_for(config=config, force=True, **{part: str(more_reviews)})
-    train(without, epochs := Epochs())
-    assert not any("groups of" in warning for warning in epochs.warnings)
-
-
 def test_patience_ends_a_run_that_gets_no_better(request_for: Make, config: MakeConfig) -> None:
     epochs = Epochs()
     flat = config(optimiser={"learning_rate": 1e-9}, training={"epochs": 20, "patience": 2})
@@ -229,22 +183,6 @@ def test_max_steps_is_the_number_of_steps(request_for: Make, config: MakeConfig)
     epochs = Epochs()
     train(request_for(config=config(training={"epochs": 5, "max_steps": 17})), epochs)
     assert epochs.records[-1].step == 17
-
-
-def test_more_epochs_than_were_asked_for_are_told(request_for: Make, config: MakeConfig) -> None:
-    class Notes(Silent):
-        def __init__(self) -> None:
-            self.notes: list[str] = []
-
-        def note(self, message: str) -> None:
-            self.notes.append(message)
-
-    told, silent = Notes(), Notes()
-    train(request_for(config=config(training={"epochs": 1, "min_steps": 30})), told)
-    assert "training.min_steps asks for 30 steps: 3 epochs, not 1" in told.notes
-    limits = {"epochs": 1, "min_steps": 30, "max_steps": 12}
-    train(request_for(config=config(training=limits), force=True), silent)
-    assert not any("min_steps" in note for note in silent.notes)
 
 
 def test_min_steps_adds_epochs_and_max_steps_wins(request_for: Make, config: MakeConfig) -> None:
