@@ -18,7 +18,7 @@ RUN_FILE = "run.json"
 @dataclass(frozen=True)
 class RunIdentity:
     """data: key of the corpus, which covers the files' content, columns, split and tokenisation; and of the content of
-    pre-trained vectors, where they are used."""
+    pre-trained vectors, where they are used. config: all that decides the run; its description does not."""
 
     data: str
     config: dict[str, Any]
@@ -29,7 +29,7 @@ class RunIdentity:
         data, encoder = corpus.key, config.encoder
         if encoder.embedding_init == "vectors" and encoder.vectors is not None:
             data = file_digest(encoder.vectors, str(encoder.vectors), data)
-        return cls(data=data, config=config.model_dump(mode="json"), seed=seed)
+        return cls(data=data, config=config.model_dump(mode="json", exclude={"description"}), seed=seed)
 
     @property
     def digest(self) -> str:
@@ -73,6 +73,6 @@ def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     for key, value in values.items():
         if isinstance(value, dict):
             flat |= _flat(value, f"{prefix}{key}.")
-        elif key != "description":
+        else:
             flat[prefix + key] = value
     return flat

@@ -32,7 +32,7 @@ from throughtime.text.request import (
 from throughtime.text.training.card import model_card
 from throughtime.text.training.export import export
 from throughtime.text.training.fitting import fit
-from throughtime.text.training.identity import RunIdentity
+from throughtime.text.training.identity import RUN_FILE, RunIdentity
 from throughtime.text.training.reporter import Reporter
 
 
@@ -81,12 +81,14 @@ def _train(
     out, scratch, force = request.out, request.out / SCRATCH, may_replace(request)
     if request.resume and holds_model(out) and (finished := _finished(request, identity, replacing=force)):
         return finished
-    if request.resume and scratch.exists():
+    # Killed between making the folder and writing what makes it a run, a run leaves nothing to go on from.
+    begun = (scratch / RUN_FILE).exists() or (scratch / STATE_FILE).exists()
+    if request.resume and begun:
         identity.require_same(scratch)
 
     started = time.perf_counter()
     try:
-        if scratch in created or not request.resume:
+        if not (request.resume and begun):
             if request.resume:
                 reporter.warn(f"{out} holds no run to resume; this one starts at the beginning")
             _fresh(scratch)

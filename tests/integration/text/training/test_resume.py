@@ -206,7 +206,10 @@ def test_resuming_a_finished_run_changes_nothing(request_for: Make) -> None:
     assert weights(request) == before
 
 
-def test_resume_without_a_run_starts_one(request_for: Make) -> None:
+@pytest.mark.parametrize("left", [(), (".training",), (".training", "force")])
+def test_resume_without_a_run_starts_one(left: tuple[str, ...], request_for: Make) -> None:
+    """Also where a run was killed after it had made its folder, before anything in it could be resumed."""
+
     class Warned(Silent):
         def __init__(self) -> None:
             self.said: list[str] = []
@@ -215,8 +218,14 @@ def test_resume_without_a_run_starts_one(request_for: Make) -> None:
             self.said.append(message)
 
     request, reporter = request_for(resume=True), Warned()
+    if "force" in left:
+        train(request_for(seed=1), Silent())
+    if left:
+        (request.out / ".training").mkdir(parents=True)
+        request.out.joinpath(*left).touch()
     assert train(request, reporter).history
     assert reporter.said[-1] == f"{request.out} holds no run to resume; this one starts at the beginning"
+    assert not (request.out / ".training").exists()
 
 
 @pytest.fixture
@@ -271,6 +280,16 @@ def test_resume_refuses_a_changed_configuration(interrupted: TrainRequest, confi
     changed = replace(interrupted, resume=True, config=config(optimiser={"learning_rate": 0.5}))
     with pytest.raises(ConfigError, match=r"optimiser\.learning_rate was 0\.02 and is 0\.5"):
         train(changed, Silent())
+
+
+def test_a_changed_description_is_no_other_run(interrupted: TrainRequest) -> None:
+    described = interrupted.config.model_copy(update={"description": "in other words"})
+    resumed = CutAt()
+    train(replace(interrupted, resume=True, config=described), resumed)
+    assert resumed.first_step
+    before = weights(interrupted)
+    assert train(replace(interrupted, resume=True), Silent()).history is None
+    assert weights(interrupted) == before
 
 
 def test_resume_refuses_changed_data(interrupted: TrainRequest, reviews: Path) -> None:
