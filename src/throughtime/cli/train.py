@@ -77,7 +77,9 @@ def train(
     download: Annotated[
         bool, typer.Option("--download", help="With DATA imdb: fetch the official archive if no copy is found.")
     ] = False,
-    seed: Annotated[int, typer.Option(min=0, help="Same seed, data and machine type: same model, bit for bit.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Same seed, data, machine type and number of threads: same model.")
+    ] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run in --out.")] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Replace the model or unfinished run in --out, and its files.")

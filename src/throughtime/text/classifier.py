@@ -50,7 +50,7 @@ class TextClassifier:
         epochs … max_tokens: the recipe's own value where None; see `throughtime recipe show default` for each. Where
             `epochs` is given it is the number of epochs: the recipe's min_steps then adds none. Another `cell`
             than the recipe's has a forget_bias of 1 if it is an LSTM, else none; `pooling="last"` drops segments.
-        seed: of everything random; same seed, texts and machine type give the same model.
+        seed: of everything random; same seed, texts, machine type and number of threads give the same model.
         verbose: show progress on standard error.
     Attributes:
         classes_: (num_classes,) labels as given to fit, sorted; the columns of predict_proba.

@@ -150,9 +150,8 @@ def _factor(table: sparse.csr_matrix, size: int, generator: np.random.Generator)
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Torch's linear algebra on one thread: how many share it decides its last bits, and so all that is learnt later.
-
-    NumPy's would need a library more to be told so. Of tall, narrow matrices as these, two threads are no faster.
+    """Torch's linear algebra on one thread: how many share it decides its last bits, and of matrices as tall and narrow
+    as these, two are slower. NumPy's would need a library more to be told so.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
