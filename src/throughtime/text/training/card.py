@@ -3,6 +3,10 @@
 from typing import Any
 
 from throughtime.spec.model import ModelConfig
+from throughtime.text.reading.files import shown
+
+_LONGEST = 10_000
+"""Characters of a value; one that is longer is cut."""
 
 
 def model_card(config: ModelConfig, metrics: dict[str, Any]) -> str:
@@ -11,7 +15,7 @@ def model_card(config: ModelConfig, metrics: dict[str, Any]) -> str:
     lines = [
         "# A text classifier, trained with throughtime",
         "",
-        f"Classes: {', '.join(f'`{label}`' for label in config.labels)}. {_architecture(config)}",
+        f"Classes: {', '.join(map(_code, config.labels))}. {_architecture(config)}",
         "",
         "```",
         'throughtime predict DIR "a text"',
@@ -20,7 +24,7 @@ def model_card(config: ModelConfig, metrics: dict[str, Any]) -> str:
         "",
         "## Data and protocol",
         "",
-        f"Trained on `{facts.get('data', 'texts given in memory')}` with recipe `{facts.get('recipe')}`, "
+        f"Trained on {_code(facts.get('data', 'texts given in memory'))} with recipe {_code(facts.get('recipe'))}, "
         f"seed {facts.get('seed')}.",
         "",
         "| fact | value |",
@@ -31,14 +35,13 @@ def model_card(config: ModelConfig, metrics: dict[str, Any]) -> str:
         "",
         *_scores(metrics),
         "",
-        "The epoch that is kept, and anything else that was chosen, was chosen on the validation part; its score is "
-        "therefore a little too good. A test part plays no role in training.",
+        f"{_choice(facts, metrics)} A test part plays no role in training.",
         "",
         "## Limits",
         "",
         f"- It reads {_cut(config)}",
-        "- A word that training never saw twice is unknown to it. Texts of another kind, language or time than those "
-        "it was trained on get an answer too, and it may be wrong with confidence.",
+        f"- {_unknown(facts)} Texts of another kind, language or time than those it was trained on get an answer too, "
+        "and it may be wrong with confidence.",
         "- A text without a single token gets the share of each class among the training texts.",
         "- It repeats whatever bias its training labels have.",
         "",
@@ -69,10 +72,43 @@ def _facts(facts: dict[str, Any]) -> list[tuple[str, Any]]:
 
 def _plain(value: Any) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{key} {_plain(part)}" for key, part in value.items())
+        return ", ".join(f"{_plain(key)} {_plain(part)}" for key, part in value.items())
     if isinstance(value, float):
         return f"{value:g}"
-    return str(value).replace("|", "\\|")
+    return shown(value, _LONGEST).replace("|", "\\|")
+
+
+def _code(value: Any) -> str:
+    """`value` as code, on one line, whatever it holds."""
+    text = shown(value, _LONGEST)
+    return f"`` {text} ``" if "`" in text else f"`{text}`"
+
+
+def _choice(facts: dict[str, Any], metrics: dict[str, Any]) -> str:
+    """Which epoch is kept, and what that makes of the validation part's score."""
+    if not metrics.get("validation"):
+        return "The last epoch is kept: there is no validation part to choose by."
+    if facts.get("best_epoch") is None:
+        return (
+            "The last epoch is kept, not the best. Where anything was chosen on the validation part, such as when to "
+            "stop, its score is a little too good."
+        )
+    return (
+        "The epoch that is kept, and anything else that was chosen, was chosen on the validation part; its score is "
+        "therefore a little too good."
+    )
+
+
+def _unknown(facts: dict[str, Any]) -> str:
+    """What the tokenizer does not know."""
+    options = facts.get("configuration", {}).get("preprocessing", {})
+    kind, count, size = (options.get(name) for name in ("tokenizer", "min_count", "vocabulary_size"))
+    if kind == "bpe":
+        return "A character that stands in no training text is unknown to it; words it puts together from pieces."
+    if kind not in ("words", "characters"):
+        return "A word that training saw too rarely is unknown to it."
+    seen = "in no training text" if count == 1 else f"fewer than {count} times in the training texts"
+    return f"A {kind[:-1]} that stands {seen}, or is not among the {size:,} most frequent, is unknown to it."
 
 
 def _scores(metrics: dict[str, Any]) -> list[str]:
