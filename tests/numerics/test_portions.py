@@ -46,7 +46,7 @@ def test_portions_add_up_to_the_batch(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     torch.manual_seed(0)
-    model = TextModel(config.encoder_config(corpus.vocabulary_size), config.head_config(3), config).double()
+    model = TextModel(config.encoder_config(len(corpus.vocabulary)), config.head_config(3), config).double()
     rows = np.arange(30)
     loaders = RoundLoaders(
         corpus, BucketBatches(corpus.lengths, rows, batch_size=30), plan_rounds(epochs=1, steps_an_epoch=1)

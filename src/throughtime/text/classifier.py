@@ -41,6 +41,11 @@ _KEYS = {
 """Parameters of the estimator that stand for a key of the recipe."""
 
 
+class NotFittedError(ModelError, AttributeError):
+    """Something was asked of a classifier that only a fitted one has; a ValueError and an AttributeError, as
+    scikit-learn's error of this name is."""
+
+
 class TextClassifier:
     """Classifier of texts: `fit(texts, labels)`, `predict`, `predict_proba`, `score`, `save`, `load`.
 
@@ -155,7 +160,8 @@ class TextClassifier:
         """Mean accuracy on these texts, weighted where weights are given.
 
         Raises:
-            DataError: lengths differ, there are no texts, or the labels are of another type than those of fit.
+            DataError: lengths differ, there are no texts, or the labels are of another type than those of fit; or the
+                weights add up to nothing.
         """
         fitted = self._fitted()
         texts, truth = _texts(X), list(y)
@@ -171,6 +177,8 @@ class TextClassifier:
         weights = None if sample_weight is None else list(sample_weight)
         if weights is not None:
             _require_same_length(texts, "sample_weight", weights)
+            if not sum(weights):
+                raise DataError("sample_weight adds up to 0, so that no text counts; give a weight above 0 to one")
         return float(np.average(right, weights=weights))
 
     def gradient_flow(self, X: Iterable[str], y: Iterable[Any], **settings: Any) -> "GradientFlow":
@@ -284,7 +292,7 @@ class TextClassifier:
 
     def _fitted(self) -> Predictor:
         if not hasattr(self, "_predictor"):
-            raise ModelError("this TextClassifier is not fitted yet; call fit, or load a saved one")
+            raise NotFittedError("this TextClassifier is not fitted yet; call fit, or load a saved one")
         return self._predictor
 
 

@@ -215,6 +215,7 @@ def _split(table: RowTable, fractions: tuple[float, float], seed: int) -> NDArra
         seed=seed,
         empty=table.empty[:own],
         drawn_by=table.exact_hashes[:own],
+        of_files=not isinstance(table.sources[0][0], ListSource),
     )
     sizes = np.diff(table.starts)[1:]
     return np.concatenate([divided, np.repeat(np.array([side for _, side in table.sources[1:]], np.int8), sizes)])

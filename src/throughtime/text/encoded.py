@@ -30,7 +30,7 @@ class Corpus:
     prior: share of each class among the training rows.
     tokenizer_json: content of tokenizer.json, learnt from the training rows alone.
     counts: (vocabulary,) int64, how often each token stands in the training rows, after the cut.
-    facts: for the model card; see `text.corpus.facts_of`.
+    facts: for the model card; see `facts.corpus_facts`.
     key: names data and options: equal keys, equal corpora.
     """
 
@@ -57,11 +57,6 @@ class Corpus:
     def vocabulary(self) -> list[str]:
         """The tokens, in the order of their ids."""
         return vocabulary(self.tokenizer_json)
-
-    @property
-    def vocabulary_size(self) -> int:
-        """Number of tokens, [PAD] and [UNK] included: every id is below it."""
-        return len(self.counts)
 
     def rows(self, side: int) -> NDArray[np.int64]:
         """The rows of TRAIN, VALIDATION or TEST, in file order; validation and test rows may have length 0."""

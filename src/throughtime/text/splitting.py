@@ -24,6 +24,7 @@ def split(
     seed: int,
     empty: NDArray[np.bool_] | None = None,
     drawn_by: NDArray[np.uint64] | None = None,
+    of_files: bool = True,
 ) -> NDArray[np.int8]:
     """Assigns each row to TRAIN, VALIDATION or TEST.
 
@@ -40,6 +41,7 @@ def split(
             texts, and do not count as rows from which a class is learnt.
         drawn_by: (rows,), equal for texts that are equal to the letter; None: as text_hashes. These are drawn, and
             others that are the same go with the first: so they leave nearly all rows where they would be without them.
+        of_files: whether held-out texts could come from a file of their own, for messages.
     Returns:
         (rows,) int8.
     Raises:
@@ -68,7 +70,7 @@ def split(
             for stratum, target in zip(strata, targets, strict=True):
                 table.take(stratum, target, number, side)
             if not (side == number).any():
-                raise _nothing_held_out(number, len(table.sizes), len(labels), groups is not None)
+                raise _nothing_held_out(number, len(table.sizes), len(labels), groups is not None, of_files)
     return side
 
 
@@ -160,12 +162,13 @@ class _Groups:
         return bool((self._remaining[classes] <= counts).any())
 
 
-def _nothing_held_out(number: int, groups: int, rows: int, by_group: bool) -> DataError:
+def _nothing_held_out(number: int, groups: int, rows: int, by_group: bool, of_files: bool) -> DataError:
     name = _NAMES[number]
     several = "" if groups == 1 else "s"
     what = f"{groups} group{several}" if by_group else f"{groups} different text{several} (equal ones stay together)"
-    remedy = "choose another group column, give more data" if by_group else "give more data"
+    others = "" if not by_group else "choose another group column, " if of_files else "choose other groups, "
+    own = f", give a file of its own for {name}" if of_files else ""
     return DataError(
         f"no rows can be held out for {name}: the {rows} rows hold {what}, and every class must keep some in training; "
-        f"{remedy}, give a file of its own for {name}, or set training.{name}_fraction to 0"
+        f"{others}give more data{own}, or set training.{name}_fraction to 0"
     )

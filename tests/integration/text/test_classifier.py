@@ -273,6 +273,28 @@ def test_not_fitted(tmp_path: Path) -> None:
         TextClassifier.load(tmp_path / "model")
 
 
+def test_not_fitted_is_what_scikit_learn_looks_for() -> None:
+    model = TextClassifier()
+    for kind in (ValueError, AttributeError):
+        with pytest.raises(kind, match="not fitted yet"):
+            model.predict(TEXTS)
+    assert not hasattr(model, "config")
+
+
+def test_weights_of_nothing_are_refused(fitted: TextClassifier) -> None:
+    with pytest.raises(DataError, match="sample_weight adds up to 0, so that no text counts"):
+        fitted.score(TEXTS[:2], WORDS[:2], sample_weight=[0, 0])
+
+
+@pytest.mark.parametrize("groups", [None, ["one"] * 80])
+def test_no_file_is_advised_where_none_can_be_given(groups: list[str] | None, make: Make) -> None:
+    texts = ["good"] * 80 if groups is None else TEXTS
+    with pytest.raises(DataError, match="no rows can be held out for validation") as caught:
+        make().fit(texts, WORDS, groups)
+    assert "file" not in str(caught.value)
+    assert "column" not in str(caught.value)
+
+
 def test_bad_calls_of_score(fitted: TextClassifier) -> None:
     with pytest.raises(DataError, match="X and y must have the same length, but 80 != 1"):
         fitted.score(TEXTS, ["pos"])

@@ -163,7 +163,7 @@ def test_facts_count_what_a_reader_wants_to_know(tmp_path: Path) -> None:
     assert facts["longest_characters"] == max(map(len, TEXTS))
     assert facts["tokens"] == corpus.lengths.sum() == len(corpus.ids)
     assert facts["tokens_train"] == corpus.counts.sum() == 7 * 60
-    assert facts["vocabulary_size"] == corpus.vocabulary_size == len(corpus.vocabulary)
+    assert facts["vocabulary_size"] == len(corpus.counts) == len(corpus.vocabulary)
 
 
 def test_empty_texts_are_kept_out_of_training_and_counted_elsewhere() -> None:
@@ -270,7 +270,7 @@ def test_any_texts_and_labels_give_a_sound_corpus_or_one_line(
     assert len(corpus.labels) == len(corpus.split) == len(corpus.lengths) == len(rows)
     assert corpus.lengths.max() <= max_tokens
     assert corpus.ids.min() >= 1
-    assert corpus.ids.max() < corpus.vocabulary_size
+    assert corpus.ids.max() < len(corpus.vocabulary)
     assert (corpus.lengths[corpus.rows(TRAIN)] > 0).all()
     assert set(corpus.labels[corpus.rows(TRAIN)].tolist()) == set(range(len(corpus.classes)))
     assert abs(sum(corpus.prior) - 1) < 1e-9

@@ -1,6 +1,7 @@
 """A folder a class: every file in it is one text."""
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -14,6 +15,7 @@ from throughtime.text.reading.table import Row, TableSource
 
 _SPLITS: Final = {"train", "test", "val", "valid", "validation", "dev", "unsup"}
 """Folders beside `train` that say it is a split, not a class."""
+_WORD: Final = re.compile("[a-z]+")
 _TABLES: Final = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 
 
@@ -28,7 +30,8 @@ class FolderSource(TableSource):
         """Lists the classes.
 
         Raises:
-            DataError: there is no folder a class, or a class without files, or a column was named.
+            DataError: there is no folder a class, or a class without files, or a column was named; or the folders are
+                parts of one data set.
         """
         named = [option for option in ("text", "label") if getattr(columns, option) is not None]
         name = shown_path(path)
@@ -44,6 +47,12 @@ class FolderSource(TableSource):
         self._classes = [label for label in inside if not (self.is_imdb and label == "unsup")]
         if not self._classes:
             raise _no_classes(root)
+        if labelled and _are_splits(root, self._classes):
+            parts, first = ", ".join(map(_quoted, self._classes)), shown_path(root / _training(self._classes))
+            raise DataError(
+                f"{name}: its folders {parts} are parts of one data set, no classes: they hold the same folders and no "
+                f"files; give one as DATA ({first}) and the other to --test"
+            )
         movies_known = self.is_imdb and all((root / f"urls_{label}.txt").is_file() for label in self._classes)
         if columns.group is not None and not (movies_known and columns.group == "movie"):
             raise DataError(
@@ -98,6 +107,28 @@ class FolderSource(TableSource):
             raise DataError(
                 f"{shown_path(top)}: a class without files; put its texts into it, one a file, or remove the folder"
             )
+
+
+def _words(name: str) -> set[str]:
+    return set(_WORD.findall(name.lower()))
+
+
+def _training(names: list[str]) -> str:
+    return next((name for name in names if "train" in _words(name)), names[0])
+
+
+def _are_splits(root: Path, names: list[str]) -> bool:
+    """Whether these are no classes, but `some-train/` beside `some-test/`: the same folders in each, and no text."""
+    if len(names) < 2 or not all(_words(name) & _SPLITS for name in names) or "train" not in _words(_training(names)):
+        return False
+    inside = [_folders(root / name) for name in names]
+    with refusing(shown_path(root)):
+        files = any(entry.is_file() for name in names for entry in (root / name).iterdir())
+    return not files and len(inside[0]) > 1 and all(folders == inside[0] for folders in inside)
+
+
+def _quoted(name: str) -> str:
+    return f"'{shown(name)}'"
 
 
 def _folders(path: Path) -> list[str]:

@@ -13,6 +13,7 @@ from throughtime.text.reading.source import GUESSED, Columns, Source
 
 ENDINGS: Final = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".tar.gz", ".tgz")
 """Of the files that `open_source` reads, in small letters."""
+_PACKED: Final = (".gz", ".bz2", ".xz", ".zst", ".zip", ".7z", ".tar")
 
 
 def open_source(
@@ -54,6 +55,8 @@ def open_source(
         return ParquetSource(path, columns, labelled=labelled)
     if path.name.lower().endswith((".tar.gz", ".tgz")):
         return ImdbArchive(path, columns, labelled=labelled)
+    if suffix in _PACKED:
+        raise DataError(f"{name}: packed ('{shown(path.suffix)}'), and a file is read more than once; unpack it first")
     raise DataError(
         f"{name}: a format that is not known ('{shown(path.suffix)}'); give a folder with a folder a class, "
         "or a .csv, .tsv, .jsonl or .parquet file (if it is one of them, rename it)"

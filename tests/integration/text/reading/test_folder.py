@@ -109,3 +109,32 @@ def test_a_link_to_nothing_is_named(write: Any, everything: Any, tmp_path: Path)
     (tmp_path / "d" / "a" / "2").symlink_to(tmp_path / "gone")
     with pytest.raises(DataError, match=r"d/a/2: cannot be read \(No such file or directory\)"):
         everything(open_source(str(tmp_path / "d")))
+
+
+def _tree(root: Path, names: tuple[str, ...]) -> str:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(name)
+    return str(root)
+
+
+def test_parts_of_a_data_set_are_no_classes(tmp_path: Path) -> None:
+    part = ("alt.atheism/1", "alt.atheism/2", "sci.space/3")
+    names = tuple(f"20news-bydate-{split}/{name}" for split in ("test", "train") for name in part)
+    path = _tree(tmp_path / "20news", names)
+    with pytest.raises(DataError, match=r"'20news-bydate-test', '20news-bydate-train' are parts of one data") as caught:
+        open_source(path)
+    assert len(next(open_source(path, labelled=False).rows())) == 6
+    assert f"give one as DATA ({path}/20news-bydate-train) and the other to --test" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("en/news/1", "en/blog/2", "de/news/3", "de/blog/4"),
+        ("train-a/x/1", "train-a/y/2", "test-a/y/2", "test-a/z/2"),
+        ("train-a/x/1", "train-a/y/1", "train-a/2", "test-a/x/3", "test-a/y/3"),
+    ],
+)
+def test_classes_may_hold_folders(names: tuple[str, ...], tmp_path: Path, everything: Any) -> None:
+    assert len(everything(open_source(_tree(tmp_path / "data", names))).texts) == len(names)

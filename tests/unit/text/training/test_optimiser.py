@@ -24,7 +24,7 @@ def test_betas_learning_rate_and_decay_are_those_of_the_configuration() -> None:
         tokenizer=config.tokenizer_options(),
         preprocessing=config.preprocessing_config(),
     )
-    model = TextModel(config.encoder_config(corpus.vocabulary_size), config.head_config(2), config)
+    model = TextModel(config.encoder_config(len(corpus.vocabulary)), config.head_config(2), config)
     loaders = RoundLoaders(
         corpus, BucketBatches(corpus.lengths, np.arange(4), batch_size=4), plan_rounds(epochs=1, steps_an_epoch=1)
     )
