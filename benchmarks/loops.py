@@ -179,12 +179,11 @@ def _lstm(options: LayerOptions, gates: State, state: State, w: Weights, masks: 
         new_c = f * c + torch.sigmoid(i) * torch.tanh(g)
     if options.peephole:
         o = o + w["p_o"] * new_c
-    new_c = _zone(c, new_c, masks[1], options.zoneout[1])
     seen = functional.layer_norm(new_c, new_c.shape[1:], w["norm_c"], w["bias_c"]) if options.layer_norm else new_c
     new_h = torch.sigmoid(o) * torch.tanh(seen)
     if options.proj_size:
         new_h = new_h @ w["weight_hr"]
-    return _zone(h, new_h, masks[0], options.zoneout[0]), new_c
+    return _zone(h, new_h, masks[0], options.zoneout[0]), _zone(c, new_c, masks[1], options.zoneout[1])
 
 
 def _gru(options: LayerOptions, gates: State, state: State, w: Weights, masks: StepMasks) -> State:
