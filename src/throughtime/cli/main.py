@@ -26,6 +26,7 @@ _COMMANDS: Final = {
 }
 """Name → module, its function or typer application, and a line for the list of commands."""
 _DISK_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_TORCH_OUT_OF_MEMORY: Final = "DefaultCPUAllocator: can't allocate memory"
 # What typer raises for a wrong command line: public only as the base of its BadParameter, in every version of it.
 _WrongUsage: Final[Any] = typer.BadParameter.__mro__[2]
 
@@ -64,7 +65,9 @@ def _guarded(arguments: list[str]) -> int:
         if missing not in OF_TRAIN:
             raise
         return _fail(f"{missing} is not installed, and this needs it: pip install 'throughtime[train]'")
-    except MemoryError:
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and _TORCH_OUT_OF_MEMORY not in str(error):
+            raise
         return _fail("out of memory: close other programs, or give less at once")
     except OSError as error:
         if error.errno not in _DISK_FULL:

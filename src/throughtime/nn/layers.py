@@ -48,7 +48,8 @@ class RNN(Recurrent):
             how many steps. See `throughtime.nn.recompute`.
         backend: "auto": the native core where it can run (CPU, float32 or float64), torch operations elsewhere: same
             numbers. "torch": torch operations always. "native": the core, or an error that says why not. Under autocast
-            on a CPU the core goes on in float32, and so does its output; "torch" casts as torch's layers do.
+            on a CPU the core goes on in float32, and so does its output; "torch" casts as torch's layers do where
+            they can.
 
     The random masks of a call come from torch's generator before anything is computed, the same on every backend.
 

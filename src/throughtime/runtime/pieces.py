@@ -8,7 +8,7 @@ to the library. A test compares the two for every single character.
 import re
 import unicodedata
 from collections.abc import Callable, Mapping
-from itertools import repeat
+from itertools import groupby, repeat
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -27,16 +27,17 @@ _UNSPACED: Final = "\u3005\u3007\u3041-\u3096\u309d-\u309f\u30a1-\u30fa\u30fc-\u
 # Latin, Greek, Cyrillic, punctuation, currency, arrows and mathematics, CJK, Hangul, full-width forms, emoji. Not among
 # them, for both sides treat them in their own ways: combining marks, format characters, Σ (its lower case depends on
 # its place) and İ (its lower case is two characters).
-_PLAIN_SET: Final = (
+_PLAIN: Final = re.compile(
+    "["
     "\t\n\r -~\u0080-\u00ac\u00ae-\u012f\u0131-\u024f\u0370-\u0377\u037a-\u037f\u0384-\u038a\u038c\u038e-\u03a1"
     "\u03a4-\u03ff\u0400-\u0482\u048a-\u052f\u2010-\u2027\u2030-\u205e\u20a0-\u20bf\u2190-\u23ff\u2500-\u27bf"
     "\u3000-\u3020\u3030\u303d-\u303f\uac00-\ud7a3\uff01-\uff65\uffe0-\uffe6\U0001f300-\U0001f6c5\U0001f900-\U0001f9ff"
     + _UNSPACED
+    + "]*"
 )
-_PLAIN: Final = re.compile(f"[{_PLAIN_SET}]*")
-# Python sorts combining marks that follow one another in time that grows with the square of their number. No text in
-# use has so many of them, and the library is quick with any.
-_MANY_MARKS: Final = re.compile(f"[^{_PLAIN_SET}]{{32}}")
+_MOST_MARKS: Final = 30
+"""Combining marks in a row; no language has so many: the limit of Unicode's stream-safe text format (UAX #15)."""
+_RUN: Final = re.compile(rf"[^\x00-\u02ff\w\s]{{{_MOST_MARKS + 1},}}")  # marks are among these
 BREAK: Final = re.compile(r"<[bB][rR][^\S\x1c-\x1f]*/?>")  # the library does not count \x1c to \x1f as white space
 # Possessive (++), for speed: nothing here ever needs to be given back.
 _ASCII_WORDS: Final = re.compile(r"[A-Za-z0-9]++(?:'[A-Za-z0-9]++)*+|\.++|[!?]++|[!-/:-@\[-`{-~]")
@@ -114,11 +115,18 @@ def _characters(text: str, lowercase: bool) -> list[str] | None:
 
 def _plain(text: str, lowercase: bool) -> str | None:
     """The text as the normalisers of `pipelines` leave it, but for white space; None where it is not plain."""
-    plain = _PLAIN.fullmatch(text)
-    if not plain and _MANY_MARKS.search(text):
+    text_nfc = composed(text)
+    if text_nfc is None or not _PLAIN.fullmatch(text_nfc):
         return None
-    composed = unicodedata.normalize("NFC", text)
-    if not (plain if composed is text else _PLAIN.fullmatch(composed)):
-        return None
-    text = BREAK.sub(" ", composed).replace("‘", "'").replace("’", "'")
+    text = BREAK.sub(" ", text_nfc).replace("‘", "'").replace("’", "'")
     return text.lower() if lowercase else text
+
+
+def composed(text: str) -> str | None:
+    """Unicode's NFC of the text; None where it would take Python for ever: it sorts combining marks that follow one
+    another in time that grows with the square of their number. The library is quick with any."""
+    for run in _RUN.finditer(text):
+        for combining, characters in groupby(run.group(), lambda character: unicodedata.combining(character) > 0):
+            if combining and sum(1 for _ in characters) > _MOST_MARKS:
+                return None
+    return unicodedata.normalize("NFC", text)

@@ -54,8 +54,8 @@ class CheckReport:
     """Facts about one source, then findings, each a line that says what and what to do.
 
     classes: rows a class, largest first; None where the source has no labels. empty_texts: rows whose text is empty or
-    white space. duplicate_texts: rows that repeat the text of an earlier row; texts that the default recipe cannot tell
-    apart (`sameness.plain_form`) are one text. conflicting_texts: different texts that
+    white space. duplicate_texts: rows that repeat the text of an earlier row, but for case, white space and what else
+    `sameness.plain_form` drops. conflicting_texts: different texts that
     occur with more than one label. words are pieces between white space. longest: place of the text with most
     characters (a line or row of the source, or a file). groups: how many, largest_group: rows of the largest; None
     where there are none. problems would stop any training; warnings would not. refused: the default recipe would not

@@ -4,6 +4,8 @@ Unknown keys and impossible combinations are refused with the key's full name. A
 comments; `throughtime recipe show NAME` prints one to copy and change.
 """
 
+import contextlib
+import operator
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -26,10 +28,23 @@ def _no_switch(value: Any) -> Any:
     return value
 
 
+_MOST_TOKENS: Final = 1 << 24
+"""Of a vocabulary: far more than any text has, and few enough for the library that learns byte pairs."""
 Number = Annotated[float, BeforeValidator(_no_switch)]
 Share = Annotated[Number, Field(ge=0.0, lt=1.0)]
 """A probability or a part of the whole; 1 would leave nothing."""
-Count = Annotated[int, Field(ge=1, le=LARGEST_COUNT, strict=True)]
+
+
+def _whole(value: Any) -> int:
+    """Integers of any library; Python would take True, "2" and 2.5 for such, too."""
+    if not isinstance(value, bool):
+        with contextlib.suppress(TypeError):
+            return operator.index(value)
+    raise PydanticCustomError("int_type", "should be an integer")
+
+
+Whole = Annotated[int, BeforeValidator(_whole)]
+Count = Annotated[Whole, Field(ge=1, le=LARGEST_COUNT)]
 
 
 def _one_layer(size: Any) -> Any:
@@ -47,7 +62,7 @@ class Preprocessing(Section):
     """Text → token ids."""
 
     tokenizer: Literal["words", "characters", "bpe"] = "words"
-    vocabulary_size: Annotated[int, Field(ge=3, strict=True)] = 30_000
+    vocabulary_size: Annotated[Whole, Field(ge=3, le=_MOST_TOKENS)] = 30_000
     min_count: Count = 2
     lowercase: bool = True
     max_tokens: Count = 400

@@ -235,6 +235,11 @@ def test_a_defect_of_ours_is_not_hidden(run: Run, monkeypatch: pytest.MonkeyPatc
         (KeyboardInterrupt(), 130, "throughtime: interrupted\n"),
         (MemoryError(), 2, "throughtime: error: out of memory: close other programs, or give less at once\n"),
         (
+            RuntimeError("[enforce fail at alloc_cpu.cpp:132] . DefaultCPUAllocator: can't allocate memory: you tried"),
+            2,
+            "throughtime: error: out of memory",
+        ),
+        (
             OSError(28, "No space left on device"),
             2,
             "throughtime: error: cannot write a result: the disk is full: make room",

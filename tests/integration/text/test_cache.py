@@ -1,13 +1,16 @@
 """The cache: a second run only maps it, a killed build leaves none, damage is found, a full disk is named."""
 
 import errno
+import fcntl
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -138,6 +141,22 @@ def test_a_corpus_that_another_process_has_built_meanwhile_stays(tmp_path: Path,
     assert same(corpus, built(tmp_path / "alone"))
     assert ((tmp_path / "cache" / key).stat().st_ino == kept[0]) != damaged
     assert [folder.name for folder in (tmp_path / "cache").iterdir()] == [key]
+
+
+def test_a_process_waits_for_one_that_puts_its_corpus_there(tmp_path: Path) -> None:
+    holder = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(holder, fcntl.LOCK_EX)
+    encoding = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        corpus = pool.submit(
+            built, tmp_path, progress=lambda stage, *_: encoding.set() if stage == "encoding" else None
+        )
+        assert encoding.wait(60)
+        with pytest.raises(TimeoutError):
+            corpus.result(timeout=0.5)
+        assert all(folder.name.startswith(".unfinished-") for folder in tmp_path.iterdir())
+        os.close(holder)
+        assert (tmp_path / corpus.result(timeout=60).key).is_dir()
 
 
 def test_where_there_are_no_locks_the_faster_process_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

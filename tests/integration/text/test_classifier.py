@@ -151,8 +151,11 @@ def test_parameters(make: Make) -> None:
     encoder = shaped.config.encoder
     assert (encoder.hidden_size, encoder.cell, encoder.bidirectional) == ((5, 4), "GRU", False)
     assert (shaped.config.head.pooling, shaped.config.preprocessing.max_tokens) == ("mean", 7)
-    numpy = make(hidden_size=np.int64(5), epochs=np.int64(1), learning_rate=np.float64(0.01)).fit(TEXTS, WORDS)
-    assert (numpy.config.encoder.hidden_size, len(numpy.history_)) == ((5,), 1)
+    size = np.int64(5)
+    numpy = make(hidden_size=size, epochs=np.int64(1), learning_rate=np.float64(0.01)).fit(TEXTS, WORDS)
+    listed = make(hidden_size=[size], epochs=1, learning_rate=0.01).fit(TEXTS, WORDS)
+    assert numpy.config.encoder.hidden_size == listed.config.encoder.hidden_size == (5,)
+    assert len(numpy.history_) == 1
     overridden = make(overrides={"encoder.embedding_init": "random", "training.epochs": 1}).fit(TEXTS, WORDS)
     assert len(overridden.history_) == 1
 

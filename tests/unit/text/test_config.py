@@ -70,6 +70,8 @@ def test_the_articles_hyper_parameters() -> None:
         ({"encoder": {"hidden_size": [True]}}, r"^mine\.yaml: encoder\.hidden_size\.0: .*integer, but is True$"),
         ({"training": {"epochs": True}}, r"^mine\.yaml: training\.epochs: should be an integer, but is True$"),
         ({"training": {"epochs": 2.5}}, r"^mine\.yaml: training\.epochs: should be an integer, but is 2\.5$"),
+        ({"training": {"epochs": "2"}}, r"^mine\.yaml: training\.epochs: should be an integer, but is '2'$"),
+        ({"preprocessing": {"vocabulary_size": 2**53}}, r"vocabulary_size: .*16777216"),
         ({"optimiser": {"learning_rate": True}}, r"optimiser\.learning_rate: should be a number, but is True$"),
         ({"optimiser": {"clip_norm": False}}, r"optimiser\.clip_norm: should be a number, but is False$"),
         ({"optimiser": {"betas": [0.9, False]}}, r"optimiser\.betas\.1: should be a number, but is False$"),

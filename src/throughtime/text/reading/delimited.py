@@ -3,9 +3,9 @@
 import csv
 import re
 from collections.abc import Iterator, Mapping
-from itertools import dropwhile, islice
+from itertools import islice
 from pathlib import Path
-from typing import Final, Literal, TypeAlias
+from typing import BinaryIO, Final, Literal, TypeAlias
 
 from throughtime.spec.errors import DataError
 from throughtime.spec.model import LabelKind
@@ -19,8 +19,9 @@ _Quoting: TypeAlias = Literal[0, 3]
 """csv.QUOTE_MINIMAL or csv.QUOTE_NONE."""
 _PEEK_LINES: Final = 2000
 """Lines of a TSV file, from the first that could be quoted on, that decide whether its quotes are quotes."""
-_QUOTED: Final = re.compile(r'(?:^|\t)"')
-"""A field that begins with a quote: all other lines are read alike, whether quotes are quotes or characters."""
+_QUOTED: Final = re.compile(rb'[\t\n]"')
+"""The beginning of a field that begins with a quote."""
+_BLOCK: Final = 1 << 20
 
 
 class DelimitedSource(TableSource):
@@ -102,20 +103,19 @@ class DelimitedSource(TableSource):
         """
         _allow_long_fields()
         with refusing(self.name), self._path.open("rb") as file:
-            filled = (line for line in text_lines(file, self.name) if line.strip())
-            lines = [next(filled, "")]
-            lines.extend(islice(dropwhile(lambda line: not _QUOTED.search(line), filled), _PEEK_LINES))
-
-        def rows(quoting: _Quoting) -> int:
-            """Rows that are read so; 0 if the lines are no table."""
+            start = _first_quoted(file)
+            if start is None:
+                return csv.QUOTE_MINIMAL
+            file.seek(0)
+            header = next((line for line in text_lines(file, self.name) if line.strip()), "")
+            file.seek(start)
             try:
-                widths = [len(record) for record in csv.reader(lines, delimiter="\t", quoting=quoting, strict=True)]
-            except csv.Error:
-                return 0
-            return len(widths) if len(set(widths)) == 1 else 0
-
-        with_quotes, without = rows(csv.QUOTE_MINIMAL), rows(csv.QUOTE_NONE)
-        if with_quotes and (len(lines[0].split("\t")) == 1 or _all_quoted(lines[1:])):
+                filled = (line for line in text_lines(file, self.name) if line.strip())
+                lines = [header, *islice(filled, _PEEK_LINES)]
+            except DataError:  # reading tells the line, which is another one from the file's beginning
+                return csv.QUOTE_MINIMAL
+        with_quotes, without = _rows(lines, csv.QUOTE_MINIMAL), _rows(lines, csv.QUOTE_NONE)
+        if with_quotes and (len(header.split("\t")) == 1 or _all_quoted(lines[1:])):
             return csv.QUOTE_MINIMAL  # a line end within quotes may be meant
         return csv.QUOTE_NONE if without > with_quotes else csv.QUOTE_MINIMAL
 
@@ -221,11 +221,50 @@ def _allow_long_fields() -> None:
         csv.field_size_limit(MAX_TEXT)
 
 
+def _first_quoted(file: BinaryIO) -> int | None:
+    """Where the first line begins that has a field that begins with a quote; all others are read alike anyway."""
+    at = line = 0
+    before = b"\n"  # the file's beginning is a line's
+    while block := file.read(_BLOCK):
+        block = before + block
+        found = _QUOTED.search(block)
+        end = block.rfind(b"\n", 0, found.start() + 1 if found else len(block))
+        line = at + end if end >= 0 else line
+        if found:
+            return line
+        at += len(block) - 1
+        before = block[-1:]
+    return None
+
+
+def _rows(lines: list[str], quoting: _Quoting) -> int:
+    """Rows that are read so; 0 if the lines are no table. A row that the last of many lines leaves open is none."""
+    widths: set[int] = set()
+    rows = 0
+    reader = csv.reader(lines, delimiter="\t", quoting=quoting, strict=True)
+    try:
+        for record in reader:
+            widths.add(len(record))
+            rows += 1
+    except csv.Error:
+        if not _cut_off(reader.line_num, lines):
+            return 0
+    return rows if len(widths) == 1 else 0
+
+
 def _all_quoted(lines: list[str]) -> bool:
     """Whether every field but numbers stands between quotes, as programs write that quote all there is."""
+    reader = csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONNUMERIC, strict=True)
     try:
-        for _ in csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONNUMERIC, strict=True):
+        for _ in reader:
             pass
-    except (ValueError, csv.Error):
+    except ValueError:
         return False
+    except csv.Error:
+        return _cut_off(reader.line_num, lines)
     return True
+
+
+def _cut_off(read: int, lines: list[str]) -> bool:
+    """Whether reading failed at the end of lines that the file goes on behind."""
+    return read == len(lines) >= _PEEK_LINES

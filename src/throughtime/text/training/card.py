@@ -1,5 +1,6 @@
 """The model card: README.md of a model directory, for the person who finds the model later."""
 
+import re
 from typing import Any
 
 from throughtime.spec.model import ModelConfig
@@ -81,7 +82,10 @@ def _plain(value: Any) -> str:
 def _code(value: Any) -> str:
     """`value` as code, on one line, whatever it holds."""
     text = shown(value, _LONGEST)
-    return f"`` {text} ``" if "`" in text else f"`{text}`"
+    if "`" not in text:
+        return f"`{text}`"
+    fence = "`" * (1 + max(map(len, re.findall("`+", text))))
+    return f"{fence} {text} {fence}"
 
 
 def _choice(facts: dict[str, Any], metrics: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ Levy, Goldberg & Dagan 2015, "Improving distributional similarity with lessons l
 2.1 and 3; factorised by randomised subspace iteration, Halko, Martinsson & Tropp 2011, algorithm 4.4.
 """
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -37,6 +38,7 @@ MOST_TOKENS: Final = 8_000_000
 _OVERSAMPLING: Final = 10
 _ITERATIONS: Final = 3
 _WORDS_AT_ONCE: Final = 1000
+_ALONE: Final = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -151,14 +153,16 @@ def _factor(table: sparse.csr_matrix, size: int, generator: np.random.Generator)
 @contextmanager
 def _one_thread() -> Iterator[None]:
     """Torch's linear algebra on one thread: how many share it decides its last bits, and of matrices as tall and narrow
-    as these, two are slower. NumPy's would need a library more to be told so.
+    as these, two are slower. NumPy's would need a library more to be told so. The number is the whole process's: one
+    fit at a time, or the second would put back the first one's.
     """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
+    with _ALONE:
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(threads)
 
 
 def _orthonormal(columns: NDArray[np.float32]) -> NDArray[np.float32]:

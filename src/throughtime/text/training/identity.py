@@ -58,13 +58,17 @@ class RunIdentity:
 
     def _difference(self, saved: "RunIdentity") -> str | None:
         ours, theirs = _flat(self.config), _flat(saved.config)
+        theirs.pop("description", None)  # earlier versions wrote it
         for key in sorted(ours.keys() | theirs.keys()):
             if ours.get(key) != theirs.get(key):
                 return f"a changed configuration: {key} was {theirs.get(key)!r} and is {ours.get(key)!r}"
         if self.seed != saved.seed:
             return f"another seed: it was {saved.seed} and is {self.seed}"
         if self.data != saved.data:
-            return "changed data: the files or columns are not those that the run was started with"
+            return (
+                "changed data: the files or columns are not those that the run was started with, or it was started by "
+                "another version of throughtime"
+            )
         return None
 
 

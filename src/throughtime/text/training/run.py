@@ -175,7 +175,8 @@ def _finished(request: TrainRequest, identity: RunIdentity, *, replacing: bool) 
         if replacing:
             return None
         raise ConfigError(
-            f"{request.out}: --resume, but a finished model of other data, configuration or seed is there; "
+            f"{request.out}: --resume, but a finished model of other data, configuration or seed is there, or one that "
+            "another version of throughtime has trained; "
             "choose another folder, or start over with --force"
         )
     shutil.rmtree(request.out / SCRATCH, ignore_errors=True)

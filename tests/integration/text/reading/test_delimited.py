@@ -82,6 +82,26 @@ def test_a_tsv_file_with_all_texts_quoted_keeps_their_tabs_and_line_ends(
     assert everything(open_source(one_column, labelled=False)).texts == ["two\nlines", "plain"]
 
 
+@pytest.mark.parametrize("lines", [2, 3, 7])
+def test_the_lines_that_decide_may_end_within_quotes(lines: int, write: Any, everything: Any) -> None:
+    text = "\n".join(["one", *["more"] * (lines - 2), "end"])
+    one_column = write("a.tsv", "text\n" + f'"{text}"\n' * 1500)
+    assert everything(open_source(one_column, labelled=False)).texts == [text] * 1500
+    two = write("b.tsv", '"text"\t"label"\n' + f'"{text}"\t"pos"\n"{text}"\t"neg"\n' * 750)
+    assert everything(open_source(two)).texts == [text] * 1500
+
+
+def test_where_the_first_quoted_field_of_a_large_tsv_file_is(
+    write: Any, everything: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [f'"{"a" * row}\nb"\t"c"\n' if row > 8 else f"{'a' * row}\tc\n" for row in range(20)]
+    expected = [text + "\nb" * (len(text) > 8) for text in ("a" * row for row in range(20))]
+    path = write("a.tsv", "text\tlabel\n" + "".join(rows))
+    for block in (*range(1, 20), 1 << 20):
+        monkeypatch.setattr("throughtime.text.reading.delimited._BLOCK", block)
+        assert everything(open_source(path)).texts == expected
+
+
 def test_empty_texts_are_rows(write: Any, everything: Any) -> None:
     assert everything(open_source(write("a.csv", 'text,label\n,a\n" ",b\n""\t,a\n'.replace("\t", "")))).texts == [
         "",

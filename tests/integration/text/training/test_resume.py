@@ -284,6 +284,8 @@ def test_resume_refuses_a_changed_configuration(interrupted: TrainRequest, confi
 
 def test_a_changed_description_is_no_other_run(interrupted: TrainRequest) -> None:
     described = interrupted.config.model_copy(update={"description": "in other words"})
+    run = interrupted.out / ".training" / "run.json"  # earlier versions wrote the description down
+    run.write_text(run.read_text().replace('"config": {', '"config": {"description": "a run",'))
     resumed = CutAt()
     train(replace(interrupted, resume=True, config=described), resumed)
     assert resumed.first_step

@@ -63,8 +63,8 @@ def test_it_says_what_is_unknown(options: dict[str, Any] | None, sentence: str, 
 
 
 def test_no_label_and_no_path_breaks_a_table_or_a_line(card: Card) -> None:
-    labels = ("a|b", "c\nd`e")
+    labels = ("a|b", "c\nd`e", "``f")
     text = card({}, labels, corpus={"rows_by_class": {label: {"train": 3} for label in labels}}, data="x`\ny.csv")
-    assert r"| corpus: rows by class | a\|b train 3, c\nd`e train 3 |" in text.splitlines()
-    assert r"Classes: `a|b`, `` c\nd`e ``." in text
+    assert r"| corpus: rows by class | a\|b train 3, c\nd`e train 3, ``f train 3 |" in text.splitlines()
+    assert r"Classes: `a|b`, `` c\nd`e ``, ``` ``f ```." in text
     assert r"Trained on `` x`\ny.csv `` with" in text

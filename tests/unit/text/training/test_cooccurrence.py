@@ -3,6 +3,9 @@
 import os
 import subprocess
 import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -14,7 +17,7 @@ from throughtime.text.corpus import corpus_from_lists
 from throughtime.text.encoded import Corpus
 from throughtime.text.tokenizing import TokenizerOptions
 from throughtime.text.training import cooccurrence
-from throughtime.text.training.cooccurrence import cooccurrence_vectors
+from throughtime.text.training.cooccurrence import _one_thread, cooccurrence_vectors
 
 
 def corpus_of(texts: list[str], held_out: list[str] | None = None) -> Corpus:
@@ -131,6 +134,26 @@ print(hashlib.sha256(_factor(table, {size}, np.random.default_rng(0)).tobytes())
         environment = os.environ | {f"{name}_NUM_THREADS": threads for name in ("OMP", "OPENBLAS", "MKL")}
         found.add(subprocess.run([sys.executable, "-c", code], env=environment, check=True, capture_output=True).stdout)
     assert len(found) == 1
+
+
+def test_two_at_once_leave_the_threads_as_they_were() -> None:
+    before, seen, inside = torch.get_num_threads(), list[int](), threading.Barrier(2)
+    torch.set_num_threads(2)
+
+    def block() -> None:
+        inside.wait()
+        with _one_thread():
+            seen.append(torch.get_num_threads())
+            time.sleep(0.1)
+
+    try:
+        with ThreadPoolExecutor(2) as pool:
+            for done in [pool.submit(block), pool.submit(block)]:
+                done.result()
+        with ThreadPoolExecutor(1) as pool:
+            assert (seen, pool.submit(torch.get_num_threads).result()) == ([1, 1], 2)
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_threads_are_as_many_as_before(texts: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
