@@ -137,19 +137,22 @@ print(hashlib.sha256(_factor(table, {size}, np.random.default_rng(0)).tobytes())
 
 
 def test_two_at_once_leave_the_threads_as_they_were() -> None:
-    before, seen, inside = torch.get_num_threads(), list[int](), threading.Barrier(2)
+    before, first_is_in, seen = torch.get_num_threads(), threading.Event(), list[int]()
     torch.set_num_threads(2)
 
-    def block() -> None:
-        inside.wait()
+    def block(seconds: float) -> None:
         with _one_thread():
+            first_is_in.set()
             seen.append(torch.get_num_threads())
-            time.sleep(0.1)
+            time.sleep(seconds)
 
     try:
         with ThreadPoolExecutor(2) as pool:
-            for done in [pool.submit(block), pool.submit(block)]:
-                done.result()
+            first = pool.submit(block, 0.1)
+            first_is_in.wait()
+            second = pool.submit(block, 0.3)  # which ends last, and without care puts back what it found: 1
+            first.result()
+            second.result()
         with ThreadPoolExecutor(1) as pool:
             assert (seen, pool.submit(torch.get_num_threads).result()) == ([1, 1], 2)
     finally:
