@@ -66,23 +66,27 @@ class Stream:
             try:  # and look at x if that fails: looking at it each time takes a tenth of a small step
                 self._stream.step(array(x.resolve_neg() if x.is_neg() else x), array(y), kernels.threads())
             except (AttributeError, TypeError, ValueError, RuntimeError, BufferError):
-                self._check(x)
-                if x.is_contiguous():  # then it is something else, and no step may be done twice
+                given, x = x, self._checked(x)
+                if x is given and x.is_contiguous():  # then it is something else, and no step may be done twice
                     raise
                 self._stream.step(array(whole(x)), array(y), kernels.threads())
             return y
-        self._check(x)
+        x = self._checked(x)
         with torch.no_grad():
             output, self._state = run_stack(
                 "torch", self._options, self._weights, x.unsqueeze(0), self._state, None, 0.0, training=False
             )
         return output[0]
 
-    def _check(self, x: Any) -> None:
+    def _checked(self, x: Any) -> Tensor:
+        """x, in float32 where autocast has made less of it."""
+        if isinstance(x, Tensor) and self._dtype == torch.float32:
+            x, _ = native.uncast(x, None)
         if not isinstance(x, Tensor) or x.shape != self._shape or x.dtype != self._dtype or x.device != self._device:
             raise ShapeError(self._misfit(x)) from None
         if x.layout != torch.strided:
             raise ShapeError(f"x must be dense, but its layout is {x.layout}; see Tensor.to_dense") from None
+        return x
 
     def _misfit(self, x: Any) -> str:
         wanted = f"(batch, input_size) = {tuple(self._shape)} of {self._dtype} on {self._device}"

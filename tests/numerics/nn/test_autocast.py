@@ -78,6 +78,17 @@ def test_what_other_operations_cast_down_counts_as_it_is(cell: str, call: str, d
     assert gradients[0].dtype == dtype
 
 
+@pytest.mark.parametrize("backend", ["native", "torch"])
+def test_a_stream_takes_what_the_layer_takes(backend: Any) -> None:
+    layer = throughtime.nn.LSTM(5, 6, backend=backend)
+    stream, x = layer.stream(4), torch.randn(3, 4, 5).bfloat16()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        steps = torch.stack([stream.step(x_t) for x_t in x])
+    torch.testing.assert_close(steps.float(), layer(x.float())[0], rtol=0, atol=0.05 if backend == "torch" else 1e-6)
+    with pytest.raises(ShapeError, match=r"of torch\.float32 on cpu, but is \(4, 5\) of torch\.bfloat16"):
+        stream.step(x[0])
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
 def test_compiled() -> None:
     layer, x = throughtime.nn.LSTM(5, 6, backend="native"), torch.randn(7, 4, 5)
