@@ -115,8 +115,8 @@ class DelimitedSource(TableSource):
             except DataError:  # reading tells the line, which is another one from the file's beginning
                 return csv.QUOTE_MINIMAL
         with_quotes, without = _rows(lines, csv.QUOTE_MINIMAL), _rows(lines, csv.QUOTE_NONE)
-        if with_quotes and (len(header.split("\t")) == 1 or _all_quoted(lines[1:])):
-            return csv.QUOTE_MINIMAL  # a line end within quotes may be meant
+        if with_quotes and (len(header.split("\t")) == 1 or _records_of(lines[1:], csv.QUOTE_NONNUMERIC) is not None):
+            return csv.QUOTE_MINIMAL  # every field but numbers is quoted: a line end within quotes may be meant
         return csv.QUOTE_NONE if without > with_quotes else csv.QUOTE_MINIMAL
 
     def _read_header(self) -> list[str]:
@@ -238,33 +238,26 @@ def _first_quoted(file: BinaryIO) -> int | None:
 
 
 def _rows(lines: list[str], quoting: _Quoting) -> int:
-    """Rows that are read so; 0 if the lines are no table. A row that the last of many lines leaves open is none."""
-    widths: set[int] = set()
-    rows = 0
+    """Rows that are read so; 0 if the lines are no table."""
+    records = _records_of(lines, quoting)
+    return len(records) if records and len({len(record) for record in records}) == 1 else 0
+
+
+def _records_of(lines: list[str], quoting: Literal[0, 2, 3]) -> list[list[str]] | None:
+    """The lines as records; None if they cannot be read so. Of many lines the last may leave a record open.
+
+    That one counts only if it is not much longer yet than those before it: a lone quote has no end.
+    """
     reader = csv.reader(lines, delimiter="\t", quoting=quoting, strict=True)
+    records: list[list[str]] = []
+    done, longest = 0, 1
     try:
         for record in reader:
-            widths.add(len(record))
-            rows += 1
+            records.append(record)
+            longest, done = max(longest, reader.line_num - done), reader.line_num
+    except ValueError:  # no number where QUOTE_NONNUMERIC asks for one
+        return None
     except csv.Error:
-        if not _cut_off(reader.line_num, lines):
-            return 0
-    return rows if len(widths) == 1 else 0
-
-
-def _all_quoted(lines: list[str]) -> bool:
-    """Whether every field but numbers stands between quotes, as programs write that quote all there is."""
-    reader = csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONNUMERIC, strict=True)
-    try:
-        for _ in reader:
-            pass
-    except ValueError:
-        return False
-    except csv.Error:
-        return _cut_off(reader.line_num, lines)
-    return True
-
-
-def _cut_off(read: int, lines: list[str]) -> bool:
-    """Whether reading failed at the end of lines that the file goes on behind."""
-    return read == len(lines) >= _PEEK_LINES
+        cut_off = reader.line_num == len(lines) >= _PEEK_LINES and len(lines) - done <= 10 * longest
+        return records if cut_off else None
+    return records

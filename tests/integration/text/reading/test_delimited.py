@@ -82,6 +82,13 @@ def test_a_tsv_file_with_all_texts_quoted_keeps_their_tabs_and_line_ends(
     assert everything(open_source(one_column, labelled=False)).texts == ["two\nlines", "plain"]
 
 
+@pytest.mark.parametrize("rows", [100, 5000])
+def test_a_lone_quote_of_a_tsv_file_of_one_column_is_a_character(rows: int, write: Any, everything: Any) -> None:
+    texts = ['"Hello there', *(f"film {row}" for row in range(rows))]
+    path = write("a.tsv", "\n".join(["text", *texts]) + "\n")
+    assert everything(open_source(path, labelled=False)).texts == texts
+
+
 @pytest.mark.parametrize("lines", [2, 3, 7])
 def test_the_lines_that_decide_may_end_within_quotes(lines: int, write: Any, everything: Any) -> None:
     text = "\n".join(["one", *["more"] * (lines - 2), "end"])
