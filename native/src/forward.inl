@@ -139,7 +139,7 @@ protected:
         gates_ = reinterpret_cast<T*>(piece(Workspace::size_of<T>(chunk_tokens_ * lay_.input_width())));
         x_rows_ = reinterpret_cast<const T**>(piece(Workspace::size_of<const T*>(chunk_tokens_)));
         T*** const lists[kLists] = {const_cast<T***>(&at_.h_prev), const_cast<T***>(&at_.left), const_cast<T***>(&at_.c_prev),
-                                          const_cast<T***>(&at_.gates), &at_.y, &at_.c, &at_.saved, &at_.reset_h, &at_.update};
+                                    const_cast<T***>(&at_.gates), &at_.y, &at_.c, &at_.saved, &at_.reset_h, &at_.update};
         for (T*** list : lists) {
             *list = reinterpret_cast<T**>(piece(Workspace::size_of<T*>(rows_)));
         }
