@@ -123,6 +123,7 @@ public:
 
 protected:
     static constexpr int kLists = 9;
+    static constexpr i64 kPart = 32;  // rows, see for_parts
 
     i64 time(i64 done) const { return d_.reverse ? layer_.plan.steps - 1 - done : done; }
     i64 rank(i64 row) const { return share_.rank(row); }
@@ -198,18 +199,36 @@ protected:
         return to;
     }
 
-    template <int NV, class F>
-    void for_blocks(i64 n, F&& f) {
-        for (i64 p = blocks_.first; p < blocks_.last; ++p) {
-            for_tiles<NV>(n, [&](auto R, i64 first) { f(R, first, p); });
+    // Of one panel: products of tiles of rows, sums(R, first row, where), then the cells of these rows, cells(first, rows, sums).
+    // Of many rows at once, since an activation takes many times as long as its share of the processor: with the cells of one
+    // tile after its product, there are not enough of them to fill the time that each waits for itself.
+    template <int NV, class Sums, class Cells>
+    static void for_parts(i64 n, Sums&& sums, Cells&& cells) {
+        Vec<T> acc[kPart][NV];
+        const i64 parts = ceil_div(n, kPart);
+        for (i64 part = 0; part < parts; ++part) {
+            const i64 first = n * part / parts, rows = n * (part + 1) / parts - first;
+            for_tiles<NV>(rows, [&](auto R, i64 row) { sums(R, first + row, acc + row); });
+            cells(first, rows, acc);
         }
     }
 
-    template <class F>
-    void for_block_panels(i64 n, F&& f) {
+    template <int NV, class Sums, class Cells>
+    void for_blocks(i64 n, Sums&& sums, Cells&& cells) {
+        for (i64 p = blocks_.first; p < blocks_.last; ++p) {
+            for_parts<NV>(
+                n, [&](auto R, i64 first, auto* acc) { sums(R, first, p, acc); },
+                [&](i64 first, i64 rows, auto* acc) { cells(first, rows, p, acc); });
+        }
+    }
+
+    template <class Sums, class Cells>
+    void for_block_panels(i64 n, Sums&& sums, Cells&& cells) {
         for (i64 p = blocks_.first / kBlocks; p * kBlocks < blocks_.last; ++p) {
             with_constant<kBlocks>(static_cast<int>(least(kBlocks, lay_.blocks - kBlocks * p)), [&](auto NB) {
-                for_tiles<decltype(NB)::value>(n, [&](auto R, i64 first) { f(R, NB, first, p); });
+                for_parts<decltype(NB)::value>(
+                    n, [&](auto R, i64 first, auto* acc) { sums(R, NB, first, p, acc); },
+                    [&](i64 first, i64 rows, auto* acc) { cells(NB, first, rows, p, acc); });
             });
         }
     }
@@ -223,23 +242,33 @@ protected:
     void step(i64 n) {
         const ForwardCells<T> cells{lay_, d_.packed};
         if (lay_.reset_before()) {
-            for_blocks<2>(n, [&](auto R, i64 first, i64 p) {
-                cells.template reset_and_update<decltype(R)::value>(at_, first, p);
-            });
+            for_blocks<2>(
+                n, [&](auto R, i64 first, i64 p, auto* acc) { cells.template reset_and_update_sums<R.value>(at_, first, p, acc); },
+                [&](i64 first, i64 rows, i64 p, auto* acc) { cells.reset_and_update(at_, first, rows, p, acc); });
             wait();
-            for_block_panels(n, [&](auto R, auto NB, i64 first, i64 p) {
-                cells.template candidate<decltype(R)::value, decltype(NB)::value>(at_, first, p);
-            });
+            for_block_panels(
+                n,
+                [&](auto R, auto NB, i64 first, i64 p, auto* acc) {
+                    cells.template candidate_sums<R.value, NB.value>(at_, first, p, acc);
+                },
+                [&](auto NB, i64 first, i64 rows, i64 p, auto* acc) {
+                    cells.template candidate<NB.value>(at_, first, rows, p, acc);
+                });
         } else if (lay_.options.cell == Cell::lstm) {
-            for_blocks<4>(n,
-                          [&](auto R, i64 first, i64 p) { cells.template lstm<decltype(R)::value, TABLE>(at_, first, p); });
+            for_blocks<4>(
+                n, [&](auto R, i64 first, i64 p, auto* acc) { cells.template recurrent<R.value, 4, TABLE>(at_, first, p, acc); },
+                [&](i64 first, i64 rows, i64 p, auto* acc) { cells.lstm(at_, first, rows, p, acc); });
         } else if (lay_.options.cell == Cell::gru) {
-            for_blocks<3>(n,
-                          [&](auto R, i64 first, i64 p) { cells.template gru<decltype(R)::value, TABLE>(at_, first, p); });
+            for_blocks<3>(
+                n, [&](auto R, i64 first, i64 p, auto* acc) { cells.template recurrent<R.value, 3, TABLE>(at_, first, p, acc); },
+                [&](i64 first, i64 rows, i64 p, auto* acc) { cells.gru(at_, first, rows, p, acc); });
         } else {
-            for_block_panels(n, [&](auto R, auto NB, i64 first, i64 p) {
-                cells.template rnn<decltype(R)::value, decltype(NB)::value>(at_, first, p);
-            });
+            for_block_panels(
+                n,
+                [&](auto R, auto NB, i64 first, i64 p, auto* acc) {
+                    cells.template rnn_sums<R.value, NB.value>(at_, first, p, acc);
+                },
+                [&](auto NB, i64 first, i64 rows, i64 p, auto* acc) { cells.template rnn<NB.value>(at_, first, rows, p, acc); });
         }
         wait();
     }

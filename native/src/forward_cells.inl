@@ -30,58 +30,52 @@ struct ForwardCells {
 
     int real_lanes(i64 block) const { return static_cast<int>(least(L, lay.H - block * L)); }
 
-    // TABLE: `at.gates` are rows of a table, which lie anywhere. Functions of their own, as is the product: where a compiler puts
-    // some of them into the loops over tiles, these run a twentieth slower.
-    template <int R, bool TABLE>
-    __attribute__((noinline)) void lstm(const StepRows<T>& at, i64 first, i64 p) const {
-        V acc[R][4];
-        const i64 u = p * L;
-        const T* const panel = packed + lay.hidden_at() + p * lay.H * 4 * L;
+    // NV sums of each of R rows, for a cell to go on with.
+    template <int R, int NV, class Lines = NothingComes>
+    void multiply(const T* const* rows, const T* panel, V (*sums)[NV], const Lines& lines = {}) const {
+        product_for_cell<T, R, NV, false>(rows, lay.H, panel, *reinterpret_cast<V (*)[R][NV]>(sums), lines);
+    }
+
+    // The same of weight_hh in panels by gates. TABLE: `at.gates` are rows of a table, which lie anywhere.
+    template <int R, int NV, bool TABLE>
+    void recurrent(const StepRows<T>& at, i64 first, i64 p, V (*sums)[NV]) const {
+        const T* const panel = packed + lay.hidden_at() + p * lay.H * NV * L;
         if constexpr (TABLE) {
-            product_for_cell<T, R, 4, false>(at.left + first, lay.H, panel, acc, coming<R>(at, first, u));
+            multiply<R>(at.left + first, panel, sums, coming<R>(at, first, p * L));
         } else {
-            prefetch<R>(at, first, u);
-            product_for_cell<T, R, 4, false>(at.left + first, lay.H, panel, acc);
+            prefetch<R>(at, first, p * L);
+            multiply<R>(at.left + first, panel, sums);
         }
-#pragma GCC unroll 8
-        for (int r = 0; r < R; ++r) {
-#pragma GCC unroll 4
-            for (int j = 0; j < 4; ++j) acc[r][j] += load(at.gates[first + r] + j * lay.Hp + u);
-        }
+    }
+
+    // Twice over the rows: tanh waits for c, and a processor looks little more than a row ahead. `acc` are the rows' sums.
+    __attribute__((noinline)) void lstm(const StepRows<T>& at, i64 first, i64 rows, i64 p, V (*acc)[4]) const {
+        const i64 u = p * L, Hp = lay.Hp;
         const int n = real_lanes(p);
-        // Twice over the rows: tanh waits for c, and a processor looks little more than a row ahead.
-        for (int r = 0; r < R; ++r) {
-            const V i = sigmoid<T>(acc[r][0]), f = sigmoid<T>(acc[r][1]);
-            const V g = hyperbolic_tangent<T>(acc[r][2]), o = sigmoid<T>(acc[r][3]);
+        for (i64 r = 0; r < rows; ++r) {
+            const T* const gates = at.gates[first + r] + u;
+            const V i = sigmoid<T>(acc[r][0] + load(gates)), f = sigmoid<T>(acc[r][1] + load(gates + Hp));
+            const V g = hyperbolic_tangent<T>(acc[r][2] + load(gates + 2 * Hp)), o = sigmoid<T>(acc[r][3] + load(gates + 3 * Hp));
             const V c = S::fma(f, load_part(at.c_prev[first + r] + u, n), i * g);
             store(at.c[first + r] + u, c);
             if (T* saved = at.saved[first + r]) {
                 store(saved + u, i);
-                store(saved + lay.Hp + u, f);
-                store(saved + 2 * lay.Hp + u, g);
-                store(saved + 3 * lay.Hp + u, o);
+                store(saved + Hp + u, f);
+                store(saved + 2 * Hp + u, g);
+                store(saved + 3 * Hp + u, o);
             }
             acc[r][0] = c;
             acc[r][1] = o;
         }
-        for (int r = 0; r < R; ++r) store_part(at.y[first + r] + u, acc[r][1] * hyperbolic_tangent<T>(acc[r][0]), n);
+        for (i64 r = 0; r < rows; ++r) store_part(at.y[first + r] + u, acc[r][1] * hyperbolic_tangent<T>(acc[r][0]), n);
     }
 
-    template <int R, bool TABLE>
-    __attribute__((noinline)) void gru(const StepRows<T>& at, i64 first, i64 p) const {
-        V acc[R][3];
+    // Twice over the rows, as `lstm`: the candidate waits for the reset.
+    __attribute__((noinline)) void gru(const StepRows<T>& at, i64 first, i64 rows, i64 p, V (*acc)[3]) const {
         const i64 u = p * L, Hp = lay.Hp;
-        const V bias_hn = load(packed + lay.bias_hn_at() + u);
-        const T* const panel = packed + lay.hidden_at() + p * lay.H * 3 * L;
-        if constexpr (TABLE) {
-            product_for_cell<T, R, 3, false>(at.left + first, lay.H, panel, acc, coming<R>(at, first, u));
-        } else {
-            prefetch<R>(at, first, u);
-            product_for_cell<T, R, 3, false>(at.left + first, lay.H, panel, acc);
-        }
         const int n = real_lanes(p);
-        // Twice over the rows, as in `lstm`: the candidate waits for the reset.
-        for (int r = 0; r < R; ++r) {
+        const V bias_hn = load(packed + lay.bias_hn_at() + u);
+        for (i64 r = 0; r < rows; ++r) {
             const T* const gates = at.gates[first + r] + u;
             const V reset = sigmoid<T>(acc[r][0] + load(gates + Hp)), z = sigmoid<T>(acc[r][1] + load(gates + 2 * Hp));
             const V hidden = acc[r][2] + bias_hn;
@@ -93,7 +87,7 @@ struct ForwardCells {
             acc[r][0] = S::fma(reset, hidden, load(gates));
             acc[r][1] = z;
         }
-        for (int r = 0; r < R; ++r) {
+        for (i64 r = 0; r < rows; ++r) {
             const V candidate = hyperbolic_tangent<T>(acc[r][0]);
             const V h_prev = load_part(at.h_prev[first + r] + u, n);
             store_part(at.y[first + r] + u, S::fma(acc[r][1], h_prev - candidate, candidate), n);
@@ -103,18 +97,16 @@ struct ForwardCells {
 
     // First half of a GRU that resets before the product: r and z of a block of units.
     template <int R>
-    void reset_and_update(const StepRows<T>& at, i64 first, i64 p) const {
-        V acc[R][2];
+    void reset_and_update_sums(const StepRows<T>& at, i64 first, i64 p, V (*sums)[2]) const {
+        multiply<R>(at.left + first, packed + lay.hidden_at() + p * lay.H * 2 * L, sums);
+    }
+
+    __attribute__((noinline)) void reset_and_update(const StepRows<T>& at, i64 first, i64 rows, i64 p, V (*acc)[2]) const {
         const i64 u = p * L, Hp = lay.Hp;
-        product_for_cell<T, R, 2, false>(at.left + first, lay.H, packed + lay.hidden_at() + p * lay.H * 2 * L, acc);
-#pragma GCC unroll 8
-        for (int r = 0; r < R; ++r) {
-            acc[r][0] += load(at.gates[first + r] + Hp + u);
-            acc[r][1] += load(at.gates[first + r] + 2 * Hp + u);
-        }
         const int n = real_lanes(p);
-        for (int r = 0; r < R; ++r) {
-            const V reset = sigmoid<T>(acc[r][0]), z = sigmoid<T>(acc[r][1]);
+        for (i64 r = 0; r < rows; ++r) {
+            const T* const gates = at.gates[first + r] + u;
+            const V reset = sigmoid<T>(acc[r][0] + load(gates + Hp)), z = sigmoid<T>(acc[r][1] + load(gates + 2 * Hp));
             const V reset_h = reset * load_part(at.h_prev[first + r] + u, n);
             store(at.reset_h[first + r] + u, reset_h);
             store(at.update[first + r] + u, z);
@@ -128,36 +120,37 @@ struct ForwardCells {
 
     // Second half: the candidate and the new state of a panel of blocks, from r * h of all units.
     template <int R, int NB>
-    void candidate(const StepRows<T>& at, i64 first, i64 p) const {
-        V acc[R][NB];
-        const i64 u = p * kBlocks * L;
-        product_for_cell<T, R, NB, false>(const_cast<const T* const*>(at.reset_h) + first, lay.H,
-                                          packed + lay.candidate_at() + p * lay.H * kBlocks * L, acc);
-        add_projection<R, NB>(at, first, u, acc);
-        for (int r = 0; r < R; ++r) {
+    void candidate_sums(const StepRows<T>& at, i64 first, i64 p, V (*sums)[NB]) const {
+        multiply<R>(const_cast<const T* const*>(at.reset_h) + first, packed + lay.candidate_at() + p * lay.H * kBlocks * L, sums);
+    }
+
+    template <int NB>
+    __attribute__((noinline)) void candidate(const StepRows<T>& at, i64 first, i64 rows, i64 p, V (*acc)[NB]) const {
+        for (i64 r = 0; r < rows; ++r) {
             for (int j = 0; j < NB; ++j) {
-                const i64 at_u = u + j * L;
-                const int n = real_lanes(at_u / L);
-                const V value = hyperbolic_tangent<T>(acc[r][j]);
-                const V z = load(at.update[first + r] + at_u);
-                const V h_prev = load_part(at.h_prev[first + r] + at_u, n);
-                store_part(at.y[first + r] + at_u, S::fma(z, h_prev - value, value), n);
-                if (T* saved = at.saved[first + r]) store(saved + at_u, value);
+                const i64 u = (p * kBlocks + j) * L;
+                const int n = real_lanes(u / L);
+                const V value = hyperbolic_tangent<T>(acc[r][j] + load(at.gates[first + r] + u));
+                const V z = load(at.update[first + r] + u);
+                const V h_prev = load_part(at.h_prev[first + r] + u, n);
+                store_part(at.y[first + r] + u, S::fma(z, h_prev - value, value), n);
+                if (T* saved = at.saved[first + r]) store(saved + u, value);
             }
         }
     }
 
     template <int R, int NB>
-    void rnn(const StepRows<T>& at, i64 first, i64 p) const {
-        V acc[R][NB];
-        const i64 u = p * kBlocks * L;
-        product_for_cell<T, R, NB, false>(at.left + first, lay.H, packed + lay.hidden_at() + p * lay.H * kBlocks * L, acc);
-        add_projection<R, NB>(at, first, u, acc);
+    void rnn_sums(const StepRows<T>& at, i64 first, i64 p, V (*sums)[NB]) const {
+        multiply<R>(at.left + first, packed + lay.hidden_at() + p * lay.H * kBlocks * L, sums);
+    }
+
+    template <int NB>
+    void rnn(const StepRows<T>& at, i64 first, i64 rows, i64 p, V (*acc)[NB]) const {
         switch (lay.options.nonlinearity) {
-            case Nonlinearity::tanh: return finish_rnn<Nonlinearity::tanh>(at, first, u, acc);
-            case Nonlinearity::relu: return finish_rnn<Nonlinearity::relu>(at, first, u, acc);
-            case Nonlinearity::sigmoid: return finish_rnn<Nonlinearity::sigmoid>(at, first, u, acc);
-            case Nonlinearity::identity: return finish_rnn<Nonlinearity::identity>(at, first, u, acc);
+            case Nonlinearity::tanh: return finish_rnn<Nonlinearity::tanh>(at, first, rows, p, acc);
+            case Nonlinearity::relu: return finish_rnn<Nonlinearity::relu>(at, first, rows, p, acc);
+            case Nonlinearity::sigmoid: return finish_rnn<Nonlinearity::sigmoid>(at, first, rows, p, acc);
+            case Nonlinearity::identity: return finish_rnn<Nonlinearity::identity>(at, first, rows, p, acc);
         }
     }
 
@@ -196,22 +189,13 @@ private:
         return lines;
     }
 
-    template <int R, int NB>
-    static void add_projection(const StepRows<T>& at, i64 first, i64 u, V (&acc)[R][NB]) {
-#pragma GCC unroll 8
-        for (int r = 0; r < R; ++r) {
-#pragma GCC unroll 4
-            for (int j = 0; j < NB; ++j) acc[r][j] += load(at.gates[first + r] + u + j * L);
-        }
-    }
-
-    template <Nonlinearity PHI, int R, int NB>
-    void finish_rnn(const StepRows<T>& at, i64 first, i64 u, V (&acc)[R][NB]) const {
-#pragma GCC unroll 8
-        for (int r = 0; r < R; ++r) {
+    template <Nonlinearity PHI, int NB>
+    __attribute__((noinline)) void finish_rnn(const StepRows<T>& at, i64 first, i64 rows, i64 p, V (*acc)[NB]) const {
+        for (i64 r = 0; r < rows; ++r) {
 #pragma GCC unroll 4
             for (int j = 0; j < NB; ++j) {
-                store_part(at.y[first + r] + u + j * L, apply<T, PHI>(acc[r][j]), real_lanes(u / L + j));
+                const i64 u = (p * kBlocks + j) * L;
+                store_part(at.y[first + r] + u, apply<T, PHI>(acc[r][j] + load(at.gates[first + r] + u)), real_lanes(u / L));
             }
         }
     }

@@ -24,15 +24,23 @@ struct Piece {
     std::size_t size;
 };
 
-// What is kept of one purpose. unit: of pieces' sizes. largest: a kept piece may be so many times as large as what is asked
-// for, where another would have to make room for a new one.
+// What is kept of one purpose. unit: of pieces' sizes. sizes: so many between a power of two and the next, where these are units
+// apart: of batches that are never quite alike, each else needs pieces of its own. largest: a kept piece may be so many times as
+// large as what is asked for, where another would have to make room for a new one.
 struct Rules {
-    std::size_t unit, most_kept;
+    std::size_t unit, sizes, most_kept;
     double largest;
+
+    std::size_t piece_for(std::size_t bytes) const {
+        std::size_t power = unit;
+        while (power <= bytes / 2) power *= 2;
+        const std::size_t apart = std::max(unit, power / sizes);
+        return std::max<std::size_t>(1, (bytes + apart - 1) / apart) * apart;
+    }
 };
 
 // Results may be held for long: their pieces are little larger than they are. No system's small pages are larger than 64 KB.
-constexpr Rules kOfSteps{kHugePage, SIZE_MAX, 4.0}, kOfResults{std::size_t{64} << 10, kMostResults, 1.5};
+constexpr Rules kOfSteps{kHugePage, 4, SIZE_MAX, 4.0}, kOfResults{std::size_t{64} << 10, 16, kMostResults, 1.5};
 
 // `size` bytes and what the distance takes, from a whole huge page on; null if there is no memory.
 void* from_system(std::size_t size) {
@@ -61,15 +69,15 @@ public:
     explicit Memory(const Rules& rules) : rules_(rules) {}
 
     void* take(std::size_t bytes) {
-        const std::size_t size = std::max(rules_.unit, (bytes + rules_.unit - 1) / rules_.unit * rules_.unit);
+        const std::size_t size = rules_.piece_for(bytes);
         const std::lock_guard<std::mutex> lock(mutex_);
         kept_.reserve(kept_.size() + used_.size() + 1);  // so that giving back cannot fail
         // A much larger piece would be missing where it fits; a rather larger one is better than one from the system that
         // another has to make room for.
-        const bool room = used_bytes_ + size + kept_bytes_ <= most_used_;
+        const bool room = used_bytes_ + size + kept_bytes_ <= most_used_ + kMostBeside;
         Piece found = from_kept(size, static_cast<std::size_t>(static_cast<double>(size) * (room ? 1.5 : rules_.largest)));
         if (found.at == nullptr) {
-            while (!kept_.empty() && used_bytes_ + size + kept_bytes_ > most_used_) drop_oldest();
+            while (!kept_.empty() && used_bytes_ + size + kept_bytes_ > most_used_ + kMostBeside) drop_oldest();
             found = {from_system(size), size};
             if (found.at == nullptr) {  // what is kept is in the way
                 while (!kept_.empty()) drop_oldest();

@@ -117,7 +117,7 @@ static THROUGHTIME_INLINE void product(const T* const* rows, i64 K, const T* pan
 #pragma GCC unroll kUnrolled
     for (i64 k = 0; k < K; ++k, panel += NV * kLanes<T>) {
         coming.go_on(k - start);
-        prefetch_panel<T, NV>(panel);
+        if constexpr (kVectorBytes == 64 || R < max_rows(NV)) prefetch_panel<T, NV>(panel);
         add_products<T, R, NV>([&](int r) { return a[r][k]; }, panel, acc);
     }
 }

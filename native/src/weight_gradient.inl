@@ -212,7 +212,7 @@ private:
             ahead.go_on();
 #pragma GCC unroll kUnrolled
             for (i64 k = some; k < least(count, some + NextRows<T>::kEvery); ++k, panel += NV * L) {
-                prefetch_panel<T, NV>(panel);  // where the first cache does not hold it whole
+                if constexpr (kVectorBytes == 64) prefetch_panel<T, NV>(panel);  // where the first cache does not hold it whole
                 add_products<T, R, NV>([&](int r) { return left(r, k); }, panel, acc);
             }
         }

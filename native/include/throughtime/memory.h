@@ -3,7 +3,8 @@
 // A fresh page costs more than the work on it, and a training step needs the same sizes as the one before. So a piece that
 // is given back is kept for the next that fits, as allocators for GPUs do. A piece may be larger than what was asked for;
 // counted in pieces, what is in use and what is kept are, of each purpose, together never more than what once was in use at
-// the same time. (64 KB of addresses a piece, of which some are touched, are not counted.)
+// the same time and kMostBeside: batches of text differ in size, and without that a large piece makes way for a small one, and
+// that for the large one again. (64 KB of addresses a piece, of which some are touched, are not counted.)
 #pragma once
 
 #include <cstddef>
@@ -15,6 +16,7 @@ enum class Purpose {
     result,  // a caller may gather any number of these: no more than kMostResults is kept of them
 };
 constexpr std::size_t kMostResults = std::size_t{256} << 20;
+constexpr std::size_t kMostBeside = std::size_t{32} << 20;
 
 struct MemoryUse {
     std::size_t used, kept, most_used;  // bytes, of whole pieces, of both purposes; most_used: the sum of the most of each

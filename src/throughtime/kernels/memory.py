@@ -35,7 +35,7 @@ def take_memory(size: int, *, result: bool = False) -> Bytes:
     """(size,) uninitialised bytes, where the core is there; freed, they are kept for another call.
 
     Counted in pieces, what is in use and what is kept are together never more than what once was in use at the same
-    time, of results and of the rest.
+    time and 32 MB, of results and of the rest.
 
     Args:
         result: for a caller, who may gather any number of them: of these never more than 256 MB are kept.

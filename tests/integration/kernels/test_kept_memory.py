@@ -1,4 +1,4 @@
-"""Large arrays that outlive a call: kept for the next one, and never more than once was in use at the same time."""
+"""Large arrays that outlive a call: kept for the next one, and little more than once was in use at the same time."""
 
 import gc
 import subprocess
@@ -14,6 +14,8 @@ from throughtime import kernels
 from throughtime.spec.errors import ShapeError
 
 MB = 2**20
+BESIDE = 32 * MB
+"""Of each purpose so much is kept beside what once was in use."""
 
 
 @pytest.fixture(autouse=True)
@@ -54,22 +56,40 @@ def test_a_piece_stays_with_those_who_hold_a_view_of_it() -> None:
 
 
 def test_a_much_larger_piece_is_not_taken_for_a_small_one() -> None:
-    large, beside = kernels.take_memory(40 * MB), kernels.take_memory(4 * MB)
+    large, beside = kernels.take_memory(256 * MB), kernels.take_memory(4 * MB)
     del large
-    small = kernels.take_memory(4 * MB)
-    # Kept beside what is used now, it would be more than ever was in use; it is given back.
-    assert counts() == (8, 0, 44)
+    small = kernels.take_memory(40 * MB)
+    # Kept beside what is used now, it would be 300 MB where 260 were in use, more than 32 MB more; it is given back.
+    assert counts() == (44, 0, 260)
     del beside, small
+
+
+@pytest.mark.parametrize("result", [True, False])
+def test_a_large_piece_stays_beside_a_small_one(result: bool) -> None:
+    for _ in range(3):
+        for size in (12, 2):
+            piece = kernels.take_memory(size * MB, result=result)
+            del piece
+    assert counts() == (0, 14, 12)
+
+
+def test_sizes_that_are_nearly_alike_share_a_piece() -> None:
+    before = kernels.memory_use().mappings
+    for size in (33, 35, 34, 40, 38):
+        piece = kernels.take_memory(size * MB)
+        del piece
+    assert kernels.memory_use().mappings == before + 1
+    assert counts() == (0, 40, 40)
 
 
 def test_turns_of_two_sizes_need_no_memory_of_their_own() -> None:
     before = kernels.memory_use().mappings
     for _ in range(3):
-        for size in (100, 40):
+        for size in (96, 40):
             piece = kernels.take_memory(size * MB)
             del piece
     assert kernels.memory_use().mappings == before + 1
-    assert counts() == (0, 100, 100)
+    assert counts() == (0, 96, 96)
 
 
 def test_what_is_kept_makes_way_where_the_system_has_no_more() -> None:
@@ -91,7 +111,7 @@ except MemoryError:
     print("refused", kernels.memory_use().used // MB)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
-    assert done.stdout.splitlines() == ["140 0", "refused 140"]
+    assert done.stdout.splitlines() == ["152 0", "refused 152"]
 
 
 def test_threads_share_it() -> None:
@@ -108,15 +128,16 @@ def test_threads_share_it() -> None:
         assert all(pool.map(work, range(8)))
     use = kernels.memory_use()
     assert use.used == 0
-    assert use.kept <= use.most_used
+    assert use.kept <= use.most_used + BESIDE
 
 
-def test_no_more_is_held_than_was_once_in_use() -> None:
+def test_little_more_is_held_than_was_once_in_use() -> None:
     for size in range(2, 60, 4):
         piece = kernels.take_memory(size * MB)
         del piece
     use = kernels.memory_use()
-    assert use.used + use.kept <= use.most_used == 58 * MB
+    assert use.most_used == 64 * MB
+    assert use.used + use.kept <= use.most_used + BESIDE
 
 
 def test_sizes_are_checked() -> None:
@@ -143,26 +164,27 @@ def test_training_takes_the_same_memory_at_every_step_and_gives_it_back_when_ask
 def test_of_what_callers_gather_only_some_is_kept() -> None:
     gathered = [kernels.take_memory(40 * MB, result=True) for _ in range(10)]
     inside = kernels.take_memory(300 * MB)
-    assert counts() == (700, 0, 700)
+    assert counts() == (720, 0, 720)
     del gathered
-    assert counts() == (300, 240, 700)  # six of ten
+    assert counts() == (320, 240, 720)  # six of ten
     del inside
-    assert counts() == (0, 540, 700)
+    assert counts() == (0, 560, 720)
 
 
 def test_a_result_that_is_not_kept_leaves_the_others_alone() -> None:
     small, large = kernels.take_memory(10 * MB, result=True), kernels.take_memory(300 * MB, result=True)
     del small, large
-    assert counts() == (0, 10, 310)
+    assert counts() == (0, 10, 314)
 
 
 def test_a_result_takes_little_more_than_it_needs() -> None:
     held = kernels.take_memory(5 * MB + 1, result=True)
     held[...] = 3
-    assert kernels.memory_use().used == 5 * MB + 2**16
+    assert kernels.memory_use().used == 5 * MB + 2**18
     del held
-    kernels.take_memory(2 * MB, result=True)
-    assert counts() == (0, 2, 5)  # not in the larger one, which made room
+    small = kernels.take_memory(2 * MB, result=True)
+    assert counts() == (2, 5, 5)  # not in the larger one
+    del small
 
 
 def test_pieces_begin_at_different_distances_from_a_page() -> None:
