@@ -204,13 +204,17 @@ protected:
     // tile after its product, there are not enough of them to fill the time that each waits for itself.
     template <int NV, class Sums, class Cells>
     static void for_parts(i64 n, Sums&& sums, Cells&& cells) {
-        Vec<T> acc[kPart][NV];
-        const i64 parts = ceil_div(n, kPart);
-        for (i64 part = 0; part < parts; ++part) {
-            const i64 first = n * part / parts, rows = n * (part + 1) / parts - first;
-            for_tiles<NV>(rows, [&](auto R, i64 row) { sums(R, first + row, acc + row); });
-            cells(first, rows, acc);
-        }
+        Vec<T> acc[kPart + max_rows(NV)][NV];
+        const i64 part = ceil_div(n, most(1, ceil_div(n, kPart)));
+        i64 first = 0;
+        for_tiles<NV>(n, [&](auto R, i64 row) {
+            if (row - first >= part) {
+                cells(first, row - first, acc);
+                first = row;
+            }
+            sums(R, row, acc + (row - first));
+        });
+        cells(first, n - first, acc);
     }
 
     template <int NV, class Sums, class Cells>

@@ -1,4 +1,4 @@
-// One step of a tile of sequences: the recurrent product, and the cell on its sums while they are in registers.
+// One step of some sequences: the recurrent product of a tile, and the cells on the sums of some tiles.
 //
 // The product starts from zero and the input projection is added at its end: two sums of half the length round less than
 // one. Equations: docs/derivations/{rnn,gru,lstm}.md. Where a block of units is the last, `n` of its lanes are real.

@@ -137,7 +137,7 @@ static void gradient_of_parameters(const BackwardLayer<T>& layer, const Backward
     // Both sides of a cell but GRU's and layer_norm's have the same gradients of sums: their tiles are packed once.
     const bool together = of_x.first_slot == of_h.first_slot && of_x.slots == of_h.slots;
     const i64 panels_x = Gradient::panels_size(lay.I), panels_h = Gradient::panels_size(lay.H);
-    const i64 work_size = (together ? panels_x + panels_h : most(panels_x, panels_h)) + Gradient::tiles_size();
+    const i64 work_size = together ? panels_x + panels_h : most(panels_x, panels_h);
     Workspace workspace;
     workspace.reserve(Workspace::size_of<T>(sums_x) + Workspace::size_of<T>(sums_h) + Workspace::size_of<T>(sums_reset) +
                       Workspace::size_of<T>(sums_output) +
@@ -270,7 +270,7 @@ static void project_backward(const Options& options, const T* packed, const T* x
     const int members = static_cast<int>(least(threads, lay.blocks));
     const i64 size = Gradient::sums_size(lay, of_x);
     Workspace workspace;
-    const i64 work_size = Gradient::panels_size(lay.I) + Gradient::tiles_size();
+    const i64 work_size = Gradient::panels_size(lay.I);
     workspace.reserve(Workspace::size_of<T>(size) + Workspace::size_of<T>(work_size * members));
     T* const sums = workspace.take<T>(size);
     T* const work = workspace.take<T>(work_size * members);

@@ -2,8 +2,8 @@
 //
 // A *slot* is one gate's Hp columns in a token's row. The input's side comes first: RNN h; GRU n r z; LSTM i f g o. A
 // *panel* is the weights that one tile of outputs needs, (K, NV * lanes), so that the inner loop reads memory in one stream.
-// Panels by gates hold, for one block of `lanes` units, a vector for each gate, so that the sums of a unit's gates meet in
-// registers and become its new state there. Panels by blocks hold up to four blocks of units of one gate.
+// Panels by gates hold, for one block of `lanes` units, a vector for each gate, so that a tile gives all that the cells of these
+// units need. Panels by blocks hold up to four blocks of units of one gate.
 //
 // A *variant* is a layer with any option from layer_norm on but the recurrent mask, or one of the cells without a recurrent
 // matrix. Its sums meet in memory instead (see variants.inl); behind the plain layer's packed weights lie its vectors, `Hp`
@@ -77,7 +77,12 @@ struct Layout {
     // Blocks that stay together where threads share the units.
     int share_blocks() const { return by_gates() && !reset_before() ? 1 : kBlocks; }
     i64 input_width() const { return input_slots * Hp; }
-    i64 gates_width() const { return gates_slots * Hp + (options.proj_size ? Pp : 0); }
+    // An odd number of lines: the weights' gradients read some columns of many rows again and again, whose lines else share few
+    // sets of the first cache.
+    i64 gates_width() const {
+        constexpr i64 kLine = 64 / static_cast<i64>(sizeof(T));
+        return (ceil_div(gates_slots * Hp + (options.proj_size ? Pp : 0), kLine) | 1) * kLine;
+    }
     i64 saved_width() const { return saved_slots * Hp + (options.layer_norm ? kStats : 0); }
     // layer_norm: behind a token's saved slots, 1 / standard deviation of each group of the input's side, then of the hidden
     // side's, then of c.

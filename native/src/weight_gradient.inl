@@ -11,9 +11,9 @@ struct WeightProduct {
     int first_gate = 0;  // the first slot as `gate` counts
 };
 
-// The next chunk's rows, on their way from far memory to the second cache while this chunk is multiplied: packing reads them
-// a few lines a row, which the processor's own prefetching does not follow. A few lines at a time: many would wait for each
-// other, and the product behind them.
+// The next chunk's rows, on their way from far memory to the second cache while this chunk is multiplied: they are read a few
+// lines a row, which the processor's own prefetching does not follow. A few lines at a time: many would wait for each other, and
+// the product behind them.
 template <class T>
 class NextRows {
 public:
@@ -57,15 +57,15 @@ private:
 // Accumulates d_weight (its rows by slot, in torch's order) over chunks of tokens. A thread has some columns of d_gates, so
 // that no sum depends on the number of threads. Each chunk is summed in registers, and chunks one after the other.
 //
-// Both factors of a chunk are packed: d_gates' columns into tiles (their elements lie a row of d_gates apart), the other factor
-// into panels by blocks. A panel stays in the first cache while the tiles of a group pass by in one stream.
+// The other factor of a chunk is packed into panels by blocks. A panel stays in the first cache while the tiles of a group, a few
+// columns of d_gates each, pass by: the lines of some tiles, one a token, fit beside it.
 template <class T>
 class WeightGradient {
 public:
     static constexpr int L = kLanes<T>;
     static constexpr i64 kWidth = kBlocks * L;
     static constexpr int kTile = kRowsOfFour;
-    static constexpr i64 kGroup = 264;  // columns of d_gates that are packed at once: pairs of tiles
+    static constexpr i64 kGroup = 264;  // columns of d_gates that stay in the second cache for all panels: pairs of tiles
     static_assert(kGroup % (2 * kTile) == 0);
 
     WeightGradient(const Layout<T>& lay, const WeightProduct& product, int thread, int threads)
@@ -85,9 +85,8 @@ public:
     static i64 sums_size(const Layout<T>& lay, const WeightProduct& p) {
         return p.slots * lay.Hp * ceil_div(p.columns, kWidth) * kWidth;
     }
-    // Of one thread: the other factors' panels of a chunk, and a group's tiles of d_gates.
+    // Of one thread: the other factors' panels of a chunk.
     static i64 panels_size(i64 columns) { return kTokens * ceil_div(columns, kWidth) * kWidth; }
-    static i64 tiles_size() { return padded<T>(kTokens * kGroup); }
 
     void clear(T* sums) const {
         for (i64 p = 0; p < panels_; ++p) {
@@ -109,21 +108,20 @@ public:
         const i64 first_column = terms[0].gradient.first_, last_column = terms[0].gradient.last_;
         if (first_column == last_column) return;
         d_gates += terms[0].gradient.product_.first_slot * terms[0].gradient.lay_.Hp;
-        T* tiles = work;
+        T* to = work;
         for (const Term& term : terms) {
-            for (i64 p = 0; p < term.gradient.panels_; ++p, tiles += kTokens * kWidth) {
-                term.gradient.pack_panel(term.rows, term.masks, count, p, tiles);
+            for (i64 p = 0; p < term.gradient.panels_; ++p, to += kTokens * kWidth) {
+                term.gradient.pack_panel(term.rows, term.masks, count, p, to);
             }
         }
         for (i64 first = first_column; first < last_column; first += kGroup) {
             const i64 columns = least(kGroup, last_column - first);
-            pack_tiles(d_gates + first, gates_stride, count, columns, tiles);
             const T* panel = work;
             for (const Term& term : terms) {
                 for (i64 p = 0; p < term.gradient.panels_; ++p, panel += kTokens * kWidth) {
                     with_constant<kBlocks>(term.gradient.vectors(p), [&](auto nv) {
                         T* const sums = term.gradient.sums_at(term.sums, p, first);
-                        add_panel<decltype(nv)::value>(tiles, count, columns, panel, sums, ahead);
+                        add_panel<decltype(nv)::value>(d_gates + first, gates_stride, count, columns, panel, sums, ahead);
                     });
                 }
             }
@@ -167,53 +165,32 @@ private:
         }
     }
 
-    // Tile by tile, (count, kTile) each, the last one maybe narrower; some tiles at a time, so that a line of d_gates is read
-    // whole while the ends of these tiles stay in the first cache.
-    static void pack_tiles(const T* d_gates, i64 stride, i64 count, i64 columns, T* tiles) {
-        constexpr i64 kSome = 16 * kTile;
-        const i64 whole = columns / kTile * kTile;
-        for (i64 first = 0; first < whole; first += kSome) {
-            const i64 last = least(whole, first + kSome);
-            for (i64 k = 0; k < count; ++k) {
-                for (i64 c = first; c < last; c += kTile) {
-                    __builtin_memcpy(tiles + c * count + k * kTile, d_gates + k * stride + c, kTile * sizeof(T));
-                }
-            }
-        }
-        for (i64 k = 0; k < count && whole < columns; ++k) {
-            __builtin_memcpy(tiles + whole * count + k * (columns - whole), d_gates + k * stride + whole,
-                             static_cast<std::size_t>(columns - whole) * sizeof(T));
-        }
-    }
-
     template <int NV>
-    static void add_panel(const T* tiles, i64 count, i64 columns, const T* panel, T* sums, NextRows<T>& ahead) {
+    static void add_panel(const T* d_gates, i64 stride, i64 count, i64 columns, const T* panel, T* sums, NextRows<T>& ahead) {
         i64 c = 0;
         if constexpr (NV <= 2) {  // sums enough to keep the processor busy
             for (; c + 2 * kTile <= columns; c += 2 * kTile) {
-                const T* const a = tiles + c * count;
-                add_tile<2 * kTile, NV>(count, panel, sums + c * kWidth, ahead,
-                                        [&](int r, i64 k) { return a[r / kTile * kTile * count + k * kTile + r % kTile]; });
+                add_tile<2 * kTile, NV>(d_gates + c, stride, count, panel, sums + c * kWidth, ahead);
             }
         }
         for (; c < columns; c += kTile) {
             with_constant<kTile>(static_cast<int>(least(kTile, columns - c)), [&](auto size) {
-                constexpr int R = decltype(size)::value;
-                const T* const a = tiles + c * count;
-                add_tile<R, NV>(count, panel, sums + c * kWidth, ahead, [&](int r, i64 k) { return a[k * R + r]; });
+                add_tile<decltype(size)::value, NV>(d_gates + c, stride, count, panel, sums + c * kWidth, ahead);
             });
         }
     }
 
-    template <int R, int NV, class Left>
-    static THROUGHTIME_INLINE void add_tile(i64 count, const T* panel, T* sums, NextRows<T>& ahead, const Left& left) {
+    template <int R, int NV>
+    static THROUGHTIME_INLINE void add_tile(const T* d_gates, i64 stride, i64 count, const T* panel, T* sums, NextRows<T>& ahead) {
         Vec<T> acc[R][NV]{};
         for (i64 some = 0; some < count; some += NextRows<T>::kEvery) {
             ahead.go_on();
 #pragma GCC unroll kUnrolled
-            for (i64 k = some; k < least(count, some + NextRows<T>::kEvery); ++k, panel += NV * L) {
-                if constexpr (kVectorBytes == 64) prefetch_panel<T, NV>(panel);  // where the first cache does not hold it whole
-                add_products<T, R, NV>([&](int r) { return left(r, k); }, panel, acc);
+            for (i64 k = some; k < least(count, some + NextRows<T>::kEvery); ++k, panel += NV * L, d_gates += stride) {
+                // Where the first cache does not hold it whole; with AVX2 it cost more than it saved.
+                if constexpr (kVectorBytes == 64) prefetch_panel<T, NV>(panel);
+                __builtin_prefetch(d_gates + 2 * R - 1);  // the next tile's
+                add_products<T, R, NV>([&](int r) { return d_gates[r]; }, panel, acc);
             }
         }
 #pragma GCC unroll 12

@@ -8,14 +8,13 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from throughtime.runtime.pieces import Pieces
-from throughtime.runtime.pipelines import pipeline
 from throughtime.spec.errors import DataError
 from throughtime.spec.model import LabelKind
 from throughtime.text.reading.files import shown
-from throughtime.text.reading.source import RowBatch, Source
+from throughtime.text.reading.labels import doubtful_classes
+from throughtime.text.reading.source import Source
 from throughtime.text.recipe import load_recipe
-from throughtime.text.sameness import plain_form, stable_hash
+from throughtime.text.survey import Survey, numbers
 
 FEW_ROWS: Final = 10
 """Fewer texts than this in a class are too few to learn it and to judge it."""
@@ -23,8 +22,6 @@ IMBALANCE: Final = 10.0
 """From this ratio of the largest class to the smallest on, accuracy says little about the smallest."""
 MANY_CUT: Final = 0.05
 """From this share of texts on that are longer than the default recipe reads, the check says so."""
-_WORDS_MET: Final = 100_000
-"""After so many different words, of which none stood twice, no more are looked at."""
 _NAMED: Final = 5
 """At most so many classes are named in one message."""
 
@@ -127,75 +124,6 @@ def check(source: Source, test: Source | None = None, progress: Callable[[int], 
     return replace(report, refused=bool(report.problems or refusals), test=test_report, overlap=overlap)
 
 
-class _Survey:
-    """What is kept of each row, and of the whole."""
-
-    def __init__(self) -> None:
-        self.hashes = array("q")
-        self.labels = array("i")
-        self.groups = array("q")
-        self.characters = array("q")
-        self.words = array("q")
-        self.empty = array("q")
-        self.label_ids: dict[str, int] = {}
-        self.longest = ""
-        self.longest_length = -1
-        self.first_empty = ""
-        self.undecodable = 0
-        self.first_undecodable = ""
-        self.labelled = True
-        self.grouped = True
-        self.word_stands_twice = False
-        self._met: set[str] = set()
-        self._lowercase = load_recipe("default").preprocessing.lowercase
-        self._pieces = Pieces(pipeline("words", lowercase=self._lowercase))
-
-    def take(self, batch: RowBatch) -> None:
-        for i, text in enumerate(batch.texts):
-            if len(text) > self.longest_length:
-                self.longest_length = len(text)
-                self.longest = batch.where(i)
-            words = len(text.split())
-            if not words:
-                self.first_empty = self.first_empty or batch.where(i)
-                self.empty.append(batch.first_row + i)
-            if "\ufffd" in text:
-                self.first_undecodable = self.first_undecodable or batch.where(i)
-                self.undecodable += 1
-            self.hashes.append(stable_hash(plain_form(text, lowercase=self._lowercase)))
-            self.characters.append(len(text))
-            self.words.append(words)
-            if not self.word_stands_twice and len(self._met) < _WORDS_MET:
-                self._meet(self._pieces(text))
-        self.labelled = batch.labels is not None
-        self.grouped = batch.groups is not None
-        self.labels.extend(self.label_ids.setdefault(label, len(self.label_ids)) for label in batch.labels or ())
-        self.groups.extend(map(stable_hash, batch.groups or ()))
-
-    def _meet(self, pieces: list[str]) -> None:
-        before = len(self._met)
-        self._met.update(pieces)
-        if len(self._met) < before + len(pieces):
-            self.word_stands_twice = True
-            self._met.clear()
-
-    def counts(self) -> dict[str, int]:
-        """Rows a class, the largest first."""
-        rows = np.bincount(_numbers(self.labels), minlength=len(self.label_ids))
-        counts = {label: int(rows[number]) for label, number in self.label_ids.items()}
-        return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
-
-    def texts_a_class(self) -> npt.NDArray[np.int64]:
-        """Different texts of each class, in no order; of a text with several labels, one of them counts."""
-        rows = self.full_rows()
-        _, first = np.unique(_numbers(self.hashes)[rows], return_index=True)
-        return np.bincount(_numbers(self.labels)[rows[first]], minlength=len(self.label_ids))
-
-    def full_rows(self) -> npt.NDArray[np.int64]:
-        """Numbers of the rows whose text is not empty."""
-        return np.delete(np.arange(len(self.hashes)), _numbers(self.empty))
-
-
 @dataclass(frozen=True)
 class _Repeats:
     """Rows that repeat an earlier text, and texts with several labels; of the first of each, (earlier, later row)."""
@@ -206,14 +134,14 @@ class _Repeats:
     first_conflict: tuple[int, int] | None
 
 
-def _examined(source: Source, progress: Callable[[int], None] | None) -> tuple[CheckReport, _Survey]:
-    survey = _Survey()
+def _examined(source: Source, progress: Callable[[int], None] | None) -> tuple[CheckReport, Survey]:
+    survey = Survey()
     for batch in source.rows():
         survey.take(batch)
         if progress is not None:
             progress(len(batch))
     repeats = _repeats(survey)
-    groups, rows_a_group = np.unique(_numbers(survey.groups), return_counts=True)
+    groups, rows_a_group = np.unique(numbers(survey.groups), return_counts=True)
     classes = survey.counts() if survey.labelled else None
     report = CheckReport(
         name=source.name,
@@ -234,18 +162,18 @@ def _examined(source: Source, progress: Callable[[int], None] | None) -> tuple[C
     return report, survey
 
 
-def _repeats(survey: _Survey) -> _Repeats:
+def _repeats(survey: Survey) -> _Repeats:
     rows = survey.full_rows()
-    hashes = _numbers(survey.hashes)[rows]
+    hashes = numbers(survey.hashes)[rows]
     # A stable sort keeps rows of one text together, in their order.
     order = np.argsort(hashes, kind="stable")
     repeated = hashes[order][1:] == hashes[order][:-1]
     earlier, later = rows[order[:-1]][repeated], rows[order[1:]][repeated]
     if not survey.labelled or not len(rows):
         return _Repeats(len(later), _first(earlier, later), 0, None)
-    labels = _numbers(survey.labels)
+    labels = numbers(survey.labels)
     clash = labels[earlier] != labels[later]
-    texts = np.unique(_numbers(survey.hashes)[later[clash]])
+    texts = np.unique(numbers(survey.hashes)[later[clash]])
     return _Repeats(len(later), _first(earlier, later), len(texts), _first(earlier[clash], later[clash]))
 
 
@@ -256,19 +184,19 @@ def _first(earlier: npt.NDArray[np.int64], later: npt.NDArray[np.int64]) -> tupl
     return int(earlier[i]), int(later[i])
 
 
-def _shared(train: _Survey, test: _Survey) -> Overlap:
+def _shared(train: Survey, test: Survey) -> Overlap:
     both_grouped = train.grouped and test.grouped
     both_labelled = train.labelled and test.labelled
     return Overlap(
         texts=int(_standing_in(test, train).sum()),
-        groups=len(np.intersect1d(_numbers(train.groups), _numbers(test.groups))) if both_grouped else None,
+        groups=len(np.intersect1d(numbers(train.groups), numbers(test.groups))) if both_grouped else None,
         unknown_labels=tuple(sorted(set(test.label_ids) - set(train.label_ids))) if both_labelled else (),
     )
 
 
-def _standing_in(test: _Survey, train: _Survey) -> npt.NDArray[np.bool_]:
+def _standing_in(test: Survey, train: Survey) -> npt.NDArray[np.bool_]:
     """Of each row of `test`, whether its text, not empty, stands in `train` too."""
-    return np.isin(_numbers(test.hashes), _numbers(train.hashes)[train.full_rows()])
+    return np.isin(numbers(test.hashes), numbers(train.hashes)[train.full_rows()])
 
 
 def _problems(report: CheckReport) -> Iterator[str]:
@@ -281,7 +209,7 @@ def _problems(report: CheckReport) -> Iterator[str]:
         )
 
 
-def _warnings(report: CheckReport, survey: _Survey, repeats: _Repeats, source: Source) -> Iterator[str]:
+def _warnings(report: CheckReport, survey: Survey, repeats: _Repeats, source: Source) -> Iterator[str]:
     if report.empty_texts and report.empty_texts < report.rows:
         yield (
             f"{_counted(report.empty_texts, 'text')} empty or white space "
@@ -303,12 +231,14 @@ def _warnings(report: CheckReport, survey: _Survey, repeats: _Repeats, source: S
             f"(first: {_short(source, survey.first_undecodable)}); decode the original again"
         )
     read = load_recipe("default").preprocessing.max_tokens
-    cut = int((_numbers(survey.words) > read).sum())
+    cut = int((numbers(survey.words) > read).sum())
     if cut >= MANY_CUT * report.rows and cut:
         yield (
             f"{_counted(cut, 'text')} of more than {read:,} words, of which the default recipe reads so many: the "
             "first and the last; see preprocessing.max_tokens and preprocessing.cut"
         )
+    if report.classes is not None:
+        yield from doubtful_classes(report.classes)
     if report.classes is not None and len(report.classes) > 1:
         few = [label for label, rows in report.classes.items() if rows < FEW_ROWS]
         if few:
@@ -329,7 +259,7 @@ def _warnings(report: CheckReport, survey: _Survey, repeats: _Repeats, source: S
         )
 
 
-def _refusals(report: CheckReport, survey: _Survey) -> Iterator[str]:
+def _refusals(report: CheckReport, survey: Survey) -> Iterator[str]:
     """Of what the default recipe refuses, though another configuration may not."""
     if report.problems or report.classes is None:
         return
@@ -372,14 +302,11 @@ def _short(source: Source, place: str) -> str:
 
 
 def _distribution(values: "array[int]") -> Distribution:
-    numbers = _numbers(values)
-    median, percentile = np.percentile(numbers, [50, 95])
-    return Distribution(int(numbers.min()), float(median), float(numbers.mean()), float(percentile), int(numbers.max()))
-
-
-def _numbers(values: "array[int]") -> npt.NDArray[Any]:
-    """The array's own memory as NumPy's."""
-    return np.frombuffer(values, dtype=values.typecode) if len(values) else np.empty(0, dtype=values.typecode)
+    all_values = numbers(values)
+    median, percentile = np.percentile(all_values, [50, 95])
+    return Distribution(
+        int(all_values.min()), float(median), float(all_values.mean()), float(percentile), int(all_values.max())
+    )
 
 
 def _counted(number: int, thing: str) -> str:

@@ -112,6 +112,13 @@ def test_small_classes_and_imbalance_are_warned_of(make: Make) -> None:
     assert list(report.classes or {}) == ["many", "few"]
 
 
+def test_doubtful_classes_are_warned_of(make: Make) -> None:
+    report = check(make([(f"text {i}", ("Good", "good", "NaN")[i % 3]) for i in range(36)]))
+    alike, missing = report.warnings
+    assert alike.startswith("classes 'Good', 'good' differ in case")
+    assert missing.startswith("class 'NaN' (12 rows) is called as a missing value is written")
+
+
 def test_texts_longer_than_the_default_recipe_reads_are_warned_of(make: Make) -> None:
     long = [("word " * 900, "a"), ("other " * 801, "b"), ("more " * 800, "b")]
     [warning] = [line for line in check(make([*PLENTY[:30], *long])).warnings if "words" in line]

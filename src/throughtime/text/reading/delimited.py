@@ -22,10 +22,14 @@ _PEEK_LINES: Final = 2000
 _QUOTED: Final = re.compile(rb'[\t\n]"')
 """The beginning of a field that begins with a quote."""
 _BLOCK: Final = 1 << 20
+_ANNOUNCED: Final = re.compile(r"sep=([,;\t])\s*")
+"""The line that some spreadsheets write before the header, and want there."""
 
 
 class DelimitedSource(TableSource):
-    """A .csv file (comma; semicolon or tab where the header has no comma) or a .tsv file.
+    """A .csv file or a .tsv file.
+
+    CSV has commas; semicolons or tabs where the header has no comma, or a line "sep=;" before it says so.
 
     Quotes in TSV files are ordinary characters in some, as in CSV in others: the first lines with some decide.
     """
@@ -60,6 +64,7 @@ class DelimitedSource(TableSource):
         self._path = path
         self._delimiter = "\t"
         self._quoting: _Quoting = csv.QUOTE_MINIMAL
+        self._announced = False  # the delimiter, by a line before the header
         self._only = only
         self._renamed = dict(renamed or {})
         self.name = name
@@ -94,7 +99,11 @@ class DelimitedSource(TableSource):
     def _csv_delimiter(self) -> str:
         with refusing(self.name), self._path.open("rb") as file:
             header = next((line for line in text_lines(file, self.name) if line.strip()), "")
-        return next((mark for mark in ",;\t" if mark in header), ",")
+        if announced := _ANNOUNCED.fullmatch(header):
+            self._announced = True
+            return announced[1]
+        unquoted = re.sub(r'"[^"]*"', "", header)
+        return next((mark for mark in ",;\t" if mark in unquoted), ",")
 
     def _tsv_quoting(self) -> _Quoting:
         """QUOTE_NONE where the deciding lines are a table without quotes, and with them none, or one of fewer rows.
@@ -135,7 +144,7 @@ class DelimitedSource(TableSource):
 
     def _records(self) -> Iterator[tuple[int, list[str]]]:
         """Each record with the line on which it starts; no blank lines, and before the header none of spaces."""
-        begun = False
+        begun = announced = False
         _allow_long_fields()
         with refusing(self.name), self._path.open("rb") as file:
             reader = csv.reader(
@@ -150,6 +159,9 @@ class DelimitedSource(TableSource):
                 except csv.Error as error:
                     raise self._malformed(str(error), start, reader.line_num) from None
                 if record and (begun or any(field.strip() for field in record)):
+                    if not begun and self._announced and not announced:
+                        announced = True
+                        continue
                     begun = True
                     yield start, record
 

@@ -1,7 +1,8 @@
 """Labels as strings, what they were, and when they cannot be classes."""
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+import unicodedata
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Final
 
 from throughtime.spec.errors import DataError
@@ -16,6 +17,7 @@ MANY_CLASSES: Final = 100
 
 _INTEGER: Final = re.compile(r"-?(0|[1-9][0-9]*)", re.ASCII)
 _NUMBER: Final = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[-+]?[0-9]+)?", re.ASCII | re.IGNORECASE)
+_MISSING: Final = frozenset(("nan", "na", "n/a", "#n/a", "<na>", "null", "none", "nil", "nat", "?", "-", "--", "."))
 _REMEDY: Final = "name a column that holds classes with --label-column"
 
 
@@ -65,6 +67,34 @@ def kind_of_strings(labels: Collection[str], where: str) -> LabelKind:
         # "1.0" and str(float("1.0")) are the same class; "1." or "1e0" would not come back as they were.
         return "float" if all(str(float(label)) == label for label in labels) else "str"
     return "str"
+
+
+def doubtful_classes(rows: Mapping[str, int]) -> Iterator[str]:
+    """What is odd about classes, though they can be some, a line each.
+
+    Classes that differ in case, white space or composition alone, and classes that are called what tables write where
+    there is no value ("NaN", "N/A", "null").
+
+    Args:
+        rows: of each class.
+    """
+    alike: dict[str, list[str]] = {}
+    for label in rows:
+        alike.setdefault(" ".join(unicodedata.normalize("NFKC", label).casefold().split()), []).append(label)
+    for same in alike.values():
+        if len(same) > 1:
+            named = ", ".join(f"'{shown(label)}'" for label in sorted(same))
+            yield (
+                f"classes {named} differ in case, white space or composition alone; write them alike, or give one of "
+                "them another name if they are different"
+            )
+    for label in rows:
+        if label.casefold() in _MISSING:
+            count = f"{rows[label]:,} row" + ("s" if rows[label] != 1 else "")
+            yield (
+                f"class '{shown(label)}' ({count}) is called as a missing value is written; if it is one, label its "
+                "rows or remove them"
+            )
 
 
 def require_classes(distinct: Collection[str], rows: int, where: str, *, complete: bool) -> None:

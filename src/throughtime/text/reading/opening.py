@@ -13,6 +13,11 @@ from throughtime.text.reading.source import GUESSED, Columns, Source
 
 ENDINGS: Final = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".tar.gz", ".tgz")
 """Of the files that `open_source` reads, in small letters."""
+_BECOMES: Final = {
+    ".json": "of an array of objects write one object a line and name it .jsonl (jq -c '.[]' FILE > FILE.jsonl)",
+    **dict.fromkeys((".xlsx", ".xls", ".xlsm", ".ods", ".numbers"), "save the sheet as CSV (UTF-8)"),
+}
+"""What to do with a file that holds a table in a format that is not read."""
 _PACKED: Final = (".gz", ".bz2", ".xz", ".zst", ".zip", ".7z", ".tar")
 
 
@@ -57,6 +62,8 @@ def open_source(
         return ImdbArchive(path, columns, labelled=labelled)
     if suffix in _PACKED:
         raise DataError(f"{name}: packed ('{shown(path.suffix)}'), and a file is read more than once; unpack it first")
+    if suffix in _BECOMES:
+        raise DataError(f"{name}: a format that is not read ('{shown(path.suffix)}'); {_BECOMES[suffix]}")
     raise DataError(
         f"{name}: a format that is not known ('{shown(path.suffix)}'); give a folder with a folder a class, "
         "or a .csv, .tsv, .jsonl or .parquet file (if it is one of them, rename it)"

@@ -20,6 +20,7 @@ from throughtime.spec.model import ModelConfig
 from throughtime.text.claim import claimed
 from throughtime.text.corpus import build_corpus
 from throughtime.text.encoded import Corpus
+from throughtime.text.reading.labels import doubtful_classes
 from throughtime.text.request import (
     FORCED,
     STATE_FILE,
@@ -56,6 +57,9 @@ def train(request: TrainRequest, reporter: Reporter) -> TrainResult:
     """
     check_request(request)
     corpus = corpus_of(request, reporter)
+    by_class = {label: sum(sides.values()) for label, sides in corpus.facts["rows_by_class"].items()}
+    for doubt in doubtful_classes(by_class):
+        reporter.warn(doubt)
     for part in ("validation", "test"):
         for what, fact in (("texts", "duplicates_train"), ("groups", "shared_groups_train")):
             if shared := corpus.facts[f"{fact}_{part}"]:

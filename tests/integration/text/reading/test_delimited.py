@@ -44,6 +44,20 @@ def test_the_separator_is_found_in_the_header(separator: str, name: str, write: 
     assert everything(open_source(write(name, content))).texts == ["a b", "c d"]
 
 
+def test_a_separator_within_quotes_is_none(write: Any, everything: Any) -> None:
+    path = write("a.csv", '"text, as it came";label\na, b;x\nc;y\n')
+    rows = everything(open_source(path, Columns(text="text, as it came")))
+    assert (rows.texts, rows.labels) == (["a, b", "c"], ["x", "y"])
+
+
+@pytest.mark.parametrize("mark", [";", ",", "\t"])
+def test_a_line_before_the_header_may_announce_the_separator(mark: str, write: Any, everything: Any) -> None:
+    path = write("a.csv", f'\ufeffsep={mark}\r\ntext{mark}label\r\n"a, b; c"{mark}x\r\nd{mark}y\r\n')
+    rows = everything(open_source(path))
+    assert (rows.texts, rows.labels) == (["a, b; c", "d"], ["x", "y"])
+    assert rows.places == [f"{path}, line {n}" for n in (3, 4)]
+
+
 @pytest.mark.parametrize(("mark", "word"), [(",", "commas"), (";", "semicolons")])
 def test_a_tsv_file_without_tabs_is_no_table_of_one_column(mark: str, word: str, write: Any, everything: Any) -> None:
     path = write("a.tsv", f"text{mark}label\ngood{mark}pos\nbad{mark}neg\n")

@@ -52,6 +52,15 @@ def test_texts_that_training_shares_with_a_test_file_are_reported(request_for: M
     assert epochs.warnings == []
 
 
+def test_doubtful_classes_are_reported(request_for: Make, reviews: Path) -> None:
+    reviews.write_text(reviews.read_text().replace(",pos,", ",NaN,"))
+    config = request_for().config.model_copy(update={"training": Training(max_steps=2)})
+    train(request_for(config=config), told := Told())
+    assert [warning for warning in told.warnings if "missing" in warning] == [
+        "class 'NaN' (60 rows) is called as a missing value is written; if it is one, label its rows or remove them"
+    ]
+
+
 @pytest.mark.parametrize("part", ["test", "validation"])
 def test_groups_that_training_shares_with_a_file_of_its_own_are_reported(
     part: str, request_for: Make, more_reviews: Path

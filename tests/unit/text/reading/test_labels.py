@@ -5,7 +5,7 @@ import datetime
 import pytest
 
 from throughtime.spec.errors import DataError
-from throughtime.text.reading.labels import kind_of_strings, label_text, require_classes
+from throughtime.text.reading.labels import doubtful_classes, kind_of_strings, label_text, require_classes
 
 
 @pytest.mark.parametrize(
@@ -91,3 +91,28 @@ def test_too_many_different_labels_are_no_classes(classes: int, rows: int, compl
         return
     with pytest.raises(DataError, match=rf"{classes:,} different labels in {rows:,} rows \(one is 'c0000'\).*column"):
         require_classes(distinct, rows, "f", complete=complete)
+
+
+@pytest.mark.parametrize(
+    ("labels", "named"),
+    [
+        (("Good", "bad", "good"), "'Good', 'good'"),
+        (("a  b", "A b", "c"), "'A b', 'a  b'"),
+        (("caf\u00e9", "cafe\u0301", "bar"), "'cafe\u0301', 'caf\u00e9'"),
+    ],
+)
+def test_classes_that_differ_in_spelling_alone_are_named(labels: tuple[str, ...], named: str) -> None:
+    (doubt,) = doubtful_classes(dict.fromkeys(labels, 3))
+    assert doubt.startswith(f"classes {named} differ in case, white space or composition alone; write them alike")
+
+
+@pytest.mark.parametrize("label", ["NaN", "n/a", "NULL", "none", "?"])
+def test_classes_that_are_called_like_missing_values_are_named(label: str) -> None:
+    (doubt,) = doubtful_classes({"good": 5, label: 1})
+    assert doubt == (
+        f"class '{label}' (1 row) is called as a missing value is written; if it is one, label its rows or remove them"
+    )
+
+
+def test_plain_classes_are_not_doubted() -> None:
+    assert not list(doubtful_classes({"good": 5, "bad": 4, "nanny": 1, "0": 2, "1": 3}))
