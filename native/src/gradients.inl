@@ -134,7 +134,7 @@ static void gradient_of_parameters(const BackwardLayer<T>& layer, const Backward
     const i64 sums_x = Gradient::sums_size(lay, of_x), sums_h = Gradient::sums_size(lay, of_h);
     const i64 sums_output = Gradient::sums_size(projection, of_output);
     const i64 sums_reset = Gradient::sums_size(lay, of_reset_h), width = lay.gates_width();
-    // Both sides of a cell but GRU's and layer_norm's have the same gradients of sums: their tiles are packed once.
+    // Both sides of a cell but GRU's and layer_norm's have the same gradients of sums: these are read once.
     const bool together = of_x.first_slot == of_h.first_slot && of_x.slots == of_h.slots;
     const i64 panels_x = Gradient::panels_size(lay.I), panels_h = Gradient::panels_size(lay.H);
     const i64 work_size = together ? panels_x + panels_h : most(panels_x, panels_h);

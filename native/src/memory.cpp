@@ -24,8 +24,8 @@ struct Piece {
     std::size_t size;
 };
 
-// What is kept of one purpose. unit: of pieces' sizes. sizes: so many between a power of two and the next, where these are units
-// apart: of batches that are never quite alike, each else needs pieces of its own. largest: a kept piece may be so many times as
+// What is kept of one purpose. unit: of pieces' sizes. sizes: so many from a power of two to the next, at least a unit apart: of
+// batches that are never quite alike, each else needs pieces of its own. largest: a kept piece may be so many times as
 // large as what is asked for, where another would have to make room for a new one.
 struct Rules {
     std::size_t unit, sizes, most_kept;
@@ -82,6 +82,10 @@ public:
             if (found.at == nullptr) {  // what is kept is in the way
                 while (!kept_.empty()) drop_oldest();
                 found.at = from_system(size);
+            }
+            if (found.at == nullptr) {  // no more than is needed
+                found.size = std::max<std::size_t>(1, (bytes + rules_.unit - 1) / rules_.unit) * rules_.unit;
+                found.at = from_system(found.size);
             }
             if (found.at == nullptr) throw std::bad_alloc();
             ++mappings_;

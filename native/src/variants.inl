@@ -1,8 +1,8 @@
 // What the variants' passes share: products whose sums go to memory, layer normalisation, zoneout, a variant's vectors.
 //
-// A plain layer's sums become its new state in registers. A variant needs a unit's whole row of sums (layer normalisation),
-// or more values than there are registers: its step is a product into rows of memory, then passes over those rows, which the
-// nearest cache still holds. Equations: docs/derivations.
+// A plain layer's cells need the sums of one tile each. A variant needs a unit's whole row of sums (layer normalisation), or more
+// values than there are registers: its step is a product into rows of memory, then passes over those rows, which the nearest
+// cache still holds. Equations: docs/derivations.
 
 namespace throughtime::THROUGHTIME_NAMESPACE {
 

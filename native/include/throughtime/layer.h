@@ -6,7 +6,7 @@
 //
 // Sizes: T steps, B sequences, I input features, H hidden units, P features of h (H, or proj_size); G gates (RNN 1, GRU 3,
 // LSTM 4, or 3 with coupled gates; MinGRU 2, MinLSTM 3, IndRNN 1). `Hp` is H rounded up to `lanes`, the width of a vector on
-// the chosen instruction set; padded places of packed weights and of d_gates hold zeros.
+// the chosen instruction set; padded places of packed weights and of the gates in d_gates hold zeros.
 #pragma once
 
 #include <cstddef>
@@ -197,7 +197,8 @@ struct Sizes {
     i64 packed_backward;
     i64 saved_width;   // of a token
     i64 gates_width;   // of a token's d_gates; its first input_width columns belong to the input's side, gate by gate,
-                       // each padded to Hp: RNN h, GRU n r z, LSTM i f g o, MinGRU z n, MinLSTM f i n
+                       // each padded to Hp: RNN h, GRU n r z, LSTM i f g o, MinGRU z n, MinLSTM f i n. An odd number of
+                       // cache lines, of which those behind the gates are neither written nor read
     i64 input_width;   // of a row of the input projection
 };
 

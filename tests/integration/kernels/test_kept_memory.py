@@ -114,6 +114,23 @@ except MemoryError:
     assert done.stdout.splitlines() == ["152 0", "refused 152"]
 
 
+def test_a_piece_is_no_larger_than_needed_where_memory_is_short() -> None:
+    code = """
+import resource
+from throughtime import kernels
+MB = 2**20
+kernels.take_memory(2 * MB)
+kernels.release_memory()
+with open("/proc/self/statm") as file:
+    mapped = int(file.read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (mapped + 38 * MB, resource.RLIM_INFINITY))
+held = kernels.take_memory(33 * MB)
+print(kernels.memory_use().used // MB)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout.split() == ["34"]
+
+
 def test_threads_share_it() -> None:
     def work(number: int) -> bool:
         right = True

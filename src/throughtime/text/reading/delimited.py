@@ -22,14 +22,14 @@ _PEEK_LINES: Final = 2000
 _QUOTED: Final = re.compile(rb'[\t\n]"')
 """The beginning of a field that begins with a quote."""
 _BLOCK: Final = 1 << 20
-_ANNOUNCED: Final = re.compile(r"sep=([,;\t])\s*")
-"""The line that some spreadsheets write before the header, and want there."""
+_ANNOUNCED: Final = re.compile(r'\s*"?sep=(\S|\t)"?[,;\s]*', re.IGNORECASE)
+"""The line that some spreadsheets write before the header; saved again, it has a field for each column."""
 
 
 class DelimitedSource(TableSource):
     """A .csv file or a .tsv file.
 
-    CSV has commas; semicolons or tabs where the header has no comma, or a line "sep=;" before it says so.
+    CSV has commas; semicolons or tabs where the header has no comma outside of quotes, or a line "sep=;" says so.
 
     Quotes in TSV files are ordinary characters in some, as in CSV in others: the first lines with some decide.
     """
@@ -100,6 +100,11 @@ class DelimitedSource(TableSource):
         with refusing(self.name), self._path.open("rb") as file:
             header = next((line for line in text_lines(file, self.name) if line.strip()), "")
         if announced := _ANNOUNCED.fullmatch(header):
+            if announced[1] not in ",;\t":
+                raise DataError(
+                    f"{self.name}: '{shown(announced[1])}' between the columns, as the line before the header says, is "
+                    "not read; write commas, semicolons or tabs"
+                )
             self._announced = True
             return announced[1]
         unquoted = re.sub(r'"[^"]*"', "", header)

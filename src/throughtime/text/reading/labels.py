@@ -17,7 +17,11 @@ MANY_CLASSES: Final = 100
 
 _INTEGER: Final = re.compile(r"-?(0|[1-9][0-9]*)", re.ASCII)
 _NUMBER: Final = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[-+]?[0-9]+)?", re.ASCII | re.IGNORECASE)
-_MISSING: Final = frozenset(("nan", "na", "n/a", "#n/a", "<na>", "null", "none", "nil", "nat", "?", "-", "--", "."))
+_MISSING: Final = frozenset(
+    ("nan", "NaN", "NAN", "NA", "N/A", "n/a", "#N/A", "<NA>", "null", "Null", "NULL", "None", "NaT")
+)
+_NAMED: Final = 5
+"""At most so many doubtful classes, and of those that are alike, are named."""
 _REMEDY: Final = "name a column that holds classes with --label-column"
 
 
@@ -70,31 +74,33 @@ def kind_of_strings(labels: Collection[str], where: str) -> LabelKind:
 
 
 def doubtful_classes(rows: Mapping[str, int]) -> Iterator[str]:
-    """What is odd about classes, though they can be some, a line each.
+    """What is odd about classes, though they can be some: a few lines.
 
-    Classes that differ in case, white space or composition alone, and classes that are called what tables write where
-    there is no value ("NaN", "N/A", "null").
+    Classes that differ in case, white space or composition alone, and classes that are called what programs write where
+    there is no value ("NaN", "N/A", "None").
 
     Args:
         rows: of each class.
     """
     alike: dict[str, list[str]] = {}
     for label in rows:
-        alike.setdefault(" ".join(unicodedata.normalize("NFKC", label).casefold().split()), []).append(label)
-    for same in alike.values():
-        if len(same) > 1:
-            named = ", ".join(f"'{shown(label)}'" for label in sorted(same))
-            yield (
-                f"classes {named} differ in case, white space or composition alone; write them alike, or give one of "
-                "them another name if they are different"
-            )
-    for label in rows:
-        if label.casefold() in _MISSING:
-            count = f"{rows[label]:,} row" + ("s" if rows[label] != 1 else "")
-            yield (
-                f"class '{shown(label)}' ({count}) is called as a missing value is written; if it is one, label its "
-                "rows or remove them"
-            )
+        alike.setdefault(" ".join(unicodedata.normalize("NFC", label).lower().split()), []).append(label)
+    same = [labels for labels in alike.values() if len(labels) > 1]
+    for labels in same[:_NAMED]:
+        named = ", ".join(f"'{shown(label)}'" for label in sorted(labels)[:_NAMED])
+        more = f" and {len(labels) - _NAMED} more" if len(labels) > _NAMED else ""
+        yield (
+            f"classes {named}{more} differ in case, white space or composition alone; write them alike, or give one of "
+            "them another name if they are different"
+        )
+    if len(same) > _NAMED:
+        yield f"{len(same) - _NAMED} more sets of classes that differ in case, white space or composition alone"
+    for label in sorted(_MISSING & rows.keys()):
+        count = f"{rows[label]:,} row" + ("s" if rows[label] != 1 else "")
+        yield (
+            f"class '{shown(label)}' ({count}) is called as a missing value is written; if it is one, label its "
+            "rows or remove them"
+        )
 
 
 def require_classes(distinct: Collection[str], rows: int, where: str, *, complete: bool) -> None:

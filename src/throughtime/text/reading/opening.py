@@ -5,7 +5,7 @@ from typing import Final
 
 from throughtime.spec.errors import DataError
 from throughtime.text.reading.delimited import DelimitedSource
-from throughtime.text.reading.files import require_file, shown, shown_path
+from throughtime.text.reading.files import refusing, require_file, shown, shown_path
 from throughtime.text.reading.folder import FolderSource
 from throughtime.text.reading.imdb import ImdbArchive, open_imdb
 from throughtime.text.reading.json_lines import JsonLinesSource
@@ -13,11 +13,7 @@ from throughtime.text.reading.source import GUESSED, Columns, Source
 
 ENDINGS: Final = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".tar.gz", ".tgz")
 """Of the files that `open_source` reads, in small letters."""
-_BECOMES: Final = {
-    ".json": "of an array of objects write one object a line and name it .jsonl (jq -c '.[]' FILE > FILE.jsonl)",
-    **dict.fromkeys((".xlsx", ".xls", ".xlsm", ".ods", ".numbers"), "save the sheet as CSV (UTF-8)"),
-}
-"""What to do with a file that holds a table in a format that is not read."""
+_SHEETS: Final = (".xlsx", ".xls", ".xlsm", ".ods", ".numbers")
 _PACKED: Final = (".gz", ".bz2", ".xz", ".zst", ".zip", ".7z", ".tar")
 
 
@@ -62,9 +58,18 @@ def open_source(
         return ImdbArchive(path, columns, labelled=labelled)
     if suffix in _PACKED:
         raise DataError(f"{name}: packed ('{shown(path.suffix)}'), and a file is read more than once; unpack it first")
-    if suffix in _BECOMES:
-        raise DataError(f"{name}: a format that is not read ('{shown(path.suffix)}'); {_BECOMES[suffix]}")
+    if suffix == ".json" or suffix in _SHEETS:
+        remedy = "save the sheet as CSV (UTF-8)" if suffix in _SHEETS else _remedy_for_json(path, name)
+        raise DataError(f"{name}: a format that is not read ('{shown(path.suffix)}'); {remedy}")
     raise DataError(
         f"{name}: a format that is not known ('{shown(path.suffix)}'); give a folder with a folder a class, "
         "or a .csv, .tsv, .jsonl or .parquet file (if it is one of them, rename it)"
     )
+
+
+def _remedy_for_json(path: Path, name: str) -> str:
+    with refusing(name), path.open("rb") as file:
+        array = file.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"[")
+    if array:
+        return "of its array write one object a line and name it .jsonl (jq -c '.[]' FILE > FILE.jsonl)"
+    return "if it holds one object a line, rename it to .jsonl"

@@ -50,9 +50,10 @@ def test_a_separator_within_quotes_is_none(write: Any, everything: Any) -> None:
     assert (rows.texts, rows.labels) == (["a, b", "c"], ["x", "y"])
 
 
+@pytest.mark.parametrize("line", ["sep={}", "SEP={}", '"sep={}"', "sep={};;"])
 @pytest.mark.parametrize("mark", [";", ",", "\t"])
-def test_a_line_before_the_header_may_announce_the_separator(mark: str, write: Any, everything: Any) -> None:
-    path = write("a.csv", f'\ufeffsep={mark}\r\ntext{mark}label\r\n"a, b; c"{mark}x\r\nd{mark}y\r\n')
+def test_a_line_before_the_header_may_announce_the_separator(line: str, mark: str, write: Any, everything: Any) -> None:
+    path = write("a.csv", f'\ufeff{line.format(mark)}\r\ntext{mark}label\r\n"a, b; c"{mark}x\r\nd{mark}y\r\n')
     rows = everything(open_source(path))
     assert (rows.texts, rows.labels) == (["a, b; c", "d"], ["x", "y"])
     assert rows.places == [f"{path}, line {n}" for n in (3, 4)]

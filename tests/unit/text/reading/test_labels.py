@@ -106,7 +106,7 @@ def test_classes_that_differ_in_spelling_alone_are_named(labels: tuple[str, ...]
     assert doubt.startswith(f"classes {named} differ in case, white space or composition alone; write them alike")
 
 
-@pytest.mark.parametrize("label", ["NaN", "n/a", "NULL", "none", "?"])
+@pytest.mark.parametrize("label", ["NaN", "n/a", "NULL", "None"])
 def test_classes_that_are_called_like_missing_values_are_named(label: str) -> None:
     (doubt,) = doubtful_classes({"good": 5, label: 1})
     assert doubt == (
@@ -115,4 +115,13 @@ def test_classes_that_are_called_like_missing_values_are_named(label: str) -> No
 
 
 def test_plain_classes_are_not_doubted() -> None:
-    assert not list(doubtful_classes({"good": 5, "bad": 4, "nanny": 1, "0": 2, "1": 3}))
+    assert not list(doubtful_classes({"good": 5, "bad": 4, "nanny": 1, "0": 2, "1": 3, "+": 2, "-": 3, "none": 1}))
+    assert not list(doubtful_classes({"2": 1, "\u00b2": 1, "Ma\u00dfe": 1, "Masse": 1}))
+
+
+def test_of_many_doubtful_classes_a_few_are_named() -> None:
+    doubts = list(doubtful_classes({form: 1 for i in range(60) for form in (f"a{i}", f"A{i}")}))
+    assert len(doubts) == 6
+    assert doubts[-1].startswith("55 more sets of classes that differ")
+    (doubt,) = doubtful_classes({"word" + " " * i + "s": 1 for i in range(1, 9)})
+    assert "and 3 more differ" in doubt
