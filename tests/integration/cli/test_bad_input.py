@@ -36,7 +36,7 @@ BAD_TABLES = [
     ("d.jsonl", '{"text": "a", "label": "neg"}\n{"text": "a"\n', ["d.jsonl, line 2: invalid JSON", "write one whole"]),
     ("d.jsonl", '{"text": "a", "label": "neg"}\n{"label": "neg"}\n', ["d.jsonl, line 2: no key 'text'", "add it or"]),
     ("d.parquet", "no Parquet", ["d.parquet"]),
-    ("d.xls", "text", ["d.xls: a format that is not known ('.xls')"]),
+    ("d.doc", "text", ["d.doc: a format that is not known ('.doc')"]),
 ]
 
 
@@ -57,7 +57,7 @@ def test_a_file_that_cannot_be_read(
         message = train(bad).refusal_after_progress()
     else:
         message = train(data, "--test", bad).refusal_after_progress()
-    if name == "d.xls":
+    if name == "d.doc":
         parts = [*parts, "give a .txt file" if command == "predict" else "give a folder"]
     for part in parts:
         assert part in message
