@@ -48,8 +48,8 @@ struct ForwardCells {
         }
     }
 
-    // Cells are functions of their own, as is the product: where a compiler puts some into the loops over tiles, these run a twentieth
-    // slower. `acc` are the rows' sums.
+    // Cells are functions of their own, as is the product: where a compiler puts some into the loops over tiles, these run a
+    // twentieth slower. `acc` are the rows' sums.
     //
     // Twice over the rows: tanh waits for c, and a processor looks little more than a row ahead.
     __attribute__((noinline)) void lstm(const StepRows<T>& at, i64 first, i64 rows, i64 p, V (*acc)[4]) const {

@@ -6,8 +6,8 @@
 // units need. Panels by blocks hold up to four blocks of units of one gate.
 //
 // A *variant* is a layer with any option from layer_norm on but the recurrent mask, or one of the cells without a recurrent
-// matrix. Its sums of all units meet in memory first (see variants.inl); behind the plain layer's packed weights lie its vectors, `Hp`
-// each, and weight_hr.
+// matrix. Its sums of all units meet in memory first (see variants.inl); behind the plain layer's packed weights lie its vectors,
+// `Hp` each, and weight_hr.
 
 namespace throughtime::THROUGHTIME_NAMESPACE {
 
